@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Age guest memory: test, and clear, the accessed bits of G-stage leaves.
+ *
+ * Runs under RCU, and under mmu_lock only while the operator's switch is off.  What
+ * it may meet, and what keeps it safe:
+ *
+ *  - The root goes away: it is unpublished before it is torn down, and freed after
+ *    a grace period (kvm_riscv_gstage_free_pgd()).  Levels come with the root in one
+ *    word.
+ *  - A table goes away: gathered after it was unlinked and fenced, freed by RCU
+ *    (gstage_walk.c).
+ *  - A leaf is zapped, write-protected, remapped or aged by others: the cmpxchg
+ *    fails, nothing is written, and the leaf counts as young.
+ *  - Memslots change: the caller holds kvm->srcu.
+ */
+#include <linux/pgtable_age.h>
+
+#include "gstage_walk.h"
+
+/* The two loops, apart from all else: a test reads their object code for calls. */
+static noinline bool gstage_age_clear(const struct pgtable_tree *tree, u64 start, u64 end,
+				      struct pgtable_walk_stats *stats)
+{
+	return pgtable_age_range(&gstage_format, tree, start, end, true, stats);
+}
+
+static noinline bool gstage_age_test(const struct pgtable_tree *tree, u64 start, u64 end,
+				     struct pgtable_walk_stats *stats)
+{
+	return pgtable_age_range(&gstage_format, tree, start, end, false, stats);
+}
+
+static bool gstage_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
+{
+	const u64 start = range->start << PAGE_SHIFT, end = range->end << PAGE_SHIFT;
+	struct pgtable_walk_stats stats = {};
+	struct pgtable_tree tree;
+	bool young;
+
+	if (range->lockless)
+		lockdep_assert_not_held(&kvm->mmu_lock);
+	else
+		lockdep_assert_held_write(&kvm->mmu_lock);
+
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.gstage_root, false);
+	young = clear ? gstage_age_clear(&tree, start, end, &stats) :
+			gstage_age_test(&tree, start, end, &stats);
+	rcu_read_unlock();
+
+	pgtable_walk_account_age(start, end, clear, &stats);
+	return young;
+}
+
+bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return gstage_age(kvm, range, true);
+}
+
+bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return gstage_age(kvm, range, false);
+}

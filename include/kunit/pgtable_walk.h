@@ -1,0 +1,960 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One KUnit suite for every page-table format.
+ *
+ * A format brings its struct pgtable_format, and beside it a second description of
+ * the same tables that owes nothing to the first: plain numbers and functions that
+ * make entries (struct pgtable_kunit_format).  The tests build tables with the second
+ * and walk them with the first, and compare with a list of what they put in:
+ *
+ *	PGTABLE_KUNIT_WALK(foo_walk, foo_format);
+ *	static const struct pgtable_kunit_format foo = { .walk = foo_walk, ... };
+ *	PGTABLE_KUNIT_SUITE(foo_3_levels, foo, 3, 0);
+ *	kunit_test_suites(&foo_3_levels);
+ *
+ * PGTABLE_KUNIT_WALK() makes the walker's code for that very format, constants folded
+ * as in its users.
+ *
+ * No test depends on luck to survive a walker that goes astray: what entries point to
+ * is always memory of the test.
+ */
+#ifndef _KUNIT_PGTABLE_WALK_H
+#define _KUNIT_PGTABLE_WALK_H
+
+#include <kunit/test.h>
+#include <linux/io.h>
+#include <linux/pgtable_age.h>
+#include <linux/rcupdate.h>
+
+#define PGTABLE_KUNIT_SLOTS	2048
+#define PGTABLE_KUNIT_TABLE	4096
+
+struct pgtable_kunit;
+
+/**
+ * enum pgtable_kunit_op - the walks that are made of a format
+ * @PGTABLE_KUNIT_CLEAR: pgtable_age_range() that clears
+ * @PGTABLE_KUNIT_TEST: pgtable_age_range() that tests
+ * @PGTABLE_KUNIT_RACE: like CLEAR; logs leaves, and loses a race at one of them
+ * @PGTABLE_KUNIT_FLIP: like CLEAR; one entry changes when it has been looked at
+ * @PGTABLE_KUNIT_EXCLUSIVE: logs leaves and tables, may unlink them
+ * @PGTABLE_KUNIT_SHARED: logs leaves
+ */
+enum pgtable_kunit_op {
+	PGTABLE_KUNIT_CLEAR,
+	PGTABLE_KUNIT_TEST,
+	PGTABLE_KUNIT_RACE,
+	PGTABLE_KUNIT_FLIP,
+	PGTABLE_KUNIT_EXCLUSIVE,
+	PGTABLE_KUNIT_SHARED,
+};
+
+/**
+ * struct pgtable_kunit_format - a format as the tests know it
+ * @format: what the tests are about
+ * @walk: made by PGTABLE_KUNIT_WALK()
+ * @page_shift: log2 of the bytes that a leaf of level 0 maps
+ * @index_bits: log2 of the entries of a table
+ * @busy: a frozen entry, with the accessed bit set if it can be; 0 if there is none
+ * @leaf: makes a leaf; @flavour is any number, and decides on all bits that are
+ *	  neither the address nor about access
+ * @table: makes an entry that points to a table
+ * @absent: makes an entry that maps nothing although it has all of an address and of
+ *	    the bits of a young leaf that it may have
+ */
+struct pgtable_kunit_format {
+	const struct pgtable_format *format;
+	u64 (*walk)(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t);
+	unsigned int page_shift;
+	unsigned int index_bits;
+	vpte_t busy;
+	vpte_t (*leaf)(phys_addr_t pa, unsigned int level, unsigned int flavour, bool young);
+	vpte_t (*table)(phys_addr_t pa);
+	vpte_t (*absent)(phys_addr_t pa);
+};
+
+/* An entry that a test put into the tree. */
+struct pgtable_kunit_slot {
+	u64 addr;
+	unsigned int level;
+	enum pgtable_kind kind;
+	vpte_t *ptep;
+	vpte_t *table;		/* what it points to, if that is a table */
+	vpte_t pte;		/* what was put in */
+	vpte_t aged;		/* what aging makes of it */
+};
+
+/* A callback that was called. */
+struct pgtable_kunit_call {
+	struct pgtable_entry entry;
+	vpte_t *ptep;
+	bool post;
+};
+
+struct pgtable_kunit {
+	struct kunit *test;
+	const struct pgtable_kunit_format *fmt;
+	struct pgtable_tree tree;
+	unsigned int root_bits;
+	u64 width;
+
+	/* In ascending order of addresses, a table before what is in it. */
+	struct pgtable_kunit_slot *slots;
+	unsigned int nr_slots;
+	vpte_t *tables[128];
+	unsigned int nr_tables;
+	/* Leaves map this page.  It looks like a table, in case a walker takes it for one. */
+	vpte_t *decoy;
+
+	/* What the last walk did. */
+	struct pgtable_walk_stats stats;
+	struct pgtable_kunit_call *calls;
+	unsigned int nr_calls;
+
+	/* What it does to live entries, and when. */
+	vpte_t *race_ptep;
+	vpte_t race_from;
+	vpte_t race_to;
+	unsigned int stop_after;
+	bool unlink;
+
+	u32 random;
+};
+
+/* ---- callbacks and walks ---- */
+
+static __always_inline void pgtable_kunit_log(struct pgtable_kunit *t,
+					      const struct pgtable_entry *entry, vpte_t *ptep,
+					      bool post)
+{
+	if (t->nr_calls < PGTABLE_KUNIT_SLOTS)
+		t->calls[t->nr_calls++] = (struct pgtable_kunit_call) { *entry, ptep, post };
+}
+
+/* Another writer, as seen from a walker that just took a snapshot of @pte. */
+static __always_inline void pgtable_kunit_race(struct pgtable_kunit *t, vpte_t pte)
+{
+	if (t->race_ptep && pte == t->race_from) {
+		WRITE_ONCE(*t->race_ptep, t->race_to);
+		t->race_ptep = NULL;
+	}
+}
+
+static __always_inline enum pgtable_walk_next
+pgtable_kunit_tighten(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
+		      vpte_t *new, void *arg)
+{
+	struct pgtable_kunit *t = arg;
+
+	pgtable_kunit_log(t, entry, NULL, false);
+	pgtable_kunit_race(t, entry->pte);
+	return __pgtable_age_clear(fmt, entry, new, &t->stats);
+}
+
+static __always_inline enum pgtable_walk_next
+pgtable_kunit_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
+		   vpte_t *ptep, void *arg)
+{
+	struct pgtable_kunit *t = arg;
+
+	pgtable_kunit_log(t, entry, ptep, false);
+	if (t->unlink)
+		vpte_xchg(ptep, 0);
+	return t->nr_calls == t->stop_after ? PGTABLE_WALK_STOP : PGTABLE_WALK_NEXT;
+}
+
+static __always_inline void
+pgtable_kunit_table_post(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
+			 vpte_t *ptep, void *arg)
+{
+	struct pgtable_kunit *t = arg;
+
+	pgtable_kunit_log(t, entry, ptep, true);
+	if (t->unlink) {
+		/* Whoever still looks at the table now finds plenty. */
+		memcpy(fmt->child(vpte_xchg(ptep, 0)), t->decoy, PGTABLE_KUNIT_TABLE);
+	}
+}
+
+/* Formats' predicates have no argument for this; tests run one at a time. */
+static __maybe_unused struct pgtable_kunit *pgtable_kunit_flip_test;
+
+static __always_inline enum pgtable_kind pgtable_kunit_flip_kind(vpte_t pte, unsigned int level)
+{
+	pgtable_kunit_race(pgtable_kunit_flip_test, pte);
+	return pgtable_kunit_flip_test->fmt->format->kind(pte, level);
+}
+
+static __always_inline u64 pgtable_kunit_walk(const struct pgtable_format *fmt,
+					      enum pgtable_kunit_op op, u64 start, u64 end,
+					      struct pgtable_kunit *t)
+{
+	static const struct pgtable_walk_ops race_ops = { .tighten = pgtable_kunit_tighten };
+	static const struct pgtable_walk_ops shared_ops = { .leaf = pgtable_kunit_leaf };
+	static const struct pgtable_walk_ops exclusive_ops = {
+		.leaf = pgtable_kunit_leaf,
+		.table_post = pgtable_kunit_table_post,
+	};
+	struct pgtable_format flip = *fmt;
+
+	switch (op) {
+	case PGTABLE_KUNIT_CLEAR:
+		return pgtable_age_range(fmt, &t->tree, start, end, true, &t->stats);
+	case PGTABLE_KUNIT_TEST:
+		return pgtable_age_range(fmt, &t->tree, start, end, false, &t->stats);
+	case PGTABLE_KUNIT_RACE:
+		return pgtable_walk_range(fmt, &t->tree, start, end, PGTABLE_WALK_LOCKLESS,
+					  &race_ops, &t->stats, t);
+	case PGTABLE_KUNIT_FLIP:
+		pgtable_kunit_flip_test = t;
+		flip.kind = pgtable_kunit_flip_kind;
+		return pgtable_age_range(&flip, &t->tree, start, end, true, &t->stats);
+	case PGTABLE_KUNIT_EXCLUSIVE:
+		return pgtable_walk_range(fmt, &t->tree, start, end, PGTABLE_WALK_EXCLUSIVE,
+					  &exclusive_ops, &t->stats, t);
+	case PGTABLE_KUNIT_SHARED:
+		return pgtable_walk_range(fmt, &t->tree, start, end, PGTABLE_WALK_SHARED,
+					  &shared_ops, &t->stats, t);
+	}
+	return 0;
+}
+
+/**
+ * PGTABLE_KUNIT_WALK() - make the walks of a format
+ * @_name: name of the function, for &pgtable_kunit_format.walk
+ * @_fmt: the struct pgtable_format
+ */
+#define PGTABLE_KUNIT_WALK(_name, _fmt)							\
+static u64 _name(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t)	\
+{											\
+	return pgtable_kunit_walk(&(_fmt), op, start, end, t);				\
+}											\
+static u64 _name(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t)
+
+/* ---- building trees ---- */
+
+static unsigned int pgtable_kunit_shift(const struct pgtable_kunit *t, unsigned int level)
+{
+	return t->fmt->page_shift + level * t->fmt->index_bits;
+}
+
+static u64 pgtable_kunit_size(const struct pgtable_kunit *t, unsigned int level)
+{
+	return 1ULL << pgtable_kunit_shift(t, level);
+}
+
+static vpte_t *pgtable_kunit_ptep(const struct pgtable_kunit *t, vpte_t *table, u64 addr,
+				  unsigned int level)
+{
+	const unsigned int bits = level == t->tree.levels - 1 ? t->root_bits :
+							       t->fmt->index_bits;
+
+	return &table[(addr >> pgtable_kunit_shift(t, level)) % (1U << bits)];
+}
+
+/* The entry that stands for @addr at @level, or at a higher level instead. */
+static struct pgtable_kunit_slot *pgtable_kunit_find(struct pgtable_kunit *t, u64 addr,
+						     unsigned int level)
+{
+	unsigned int i;
+
+	for (i = t->nr_slots; i-- > 0;) {
+		struct pgtable_kunit_slot *slot = &t->slots[i];
+
+		if (addr - slot->addr < pgtable_kunit_size(t, slot->level) &&
+		    (slot->level == level ||
+		     (slot->level > level && slot->kind != PGTABLE_TABLE)))
+			return slot;
+	}
+	return NULL;
+}
+
+static struct pgtable_kunit_slot *pgtable_kunit_add(struct pgtable_kunit *t, vpte_t *table,
+						    u64 addr, unsigned int level,
+						    enum pgtable_kind kind, vpte_t pte)
+{
+	struct pgtable_kunit_slot *slot;
+	unsigned int i;
+
+	addr &= ~(pgtable_kunit_size(t, level) - 1);
+	KUNIT_ASSERT_LT(t->test, t->nr_slots, PGTABLE_KUNIT_SLOTS);
+	for (i = t->nr_slots++; i > 0; i--) {
+		slot = &t->slots[i - 1];
+		if (slot->addr < addr || (slot->addr == addr && slot->level > level))
+			break;
+		t->slots[i] = *slot;
+	}
+
+	slot = &t->slots[i];
+	*slot = (struct pgtable_kunit_slot) {
+		.addr = addr,
+		.level = level,
+		.kind = kind,
+		.ptep = pgtable_kunit_ptep(t, table, addr, level),
+		.pte = pte,
+		.aged = pte,
+	};
+	WRITE_ONCE(*slot->ptep, pte);
+	return slot;
+}
+
+static vpte_t *pgtable_kunit_table(struct pgtable_kunit *t)
+{
+	vpte_t **table = &t->tables[t->nr_tables++];
+
+	KUNIT_ASSERT_LT(t->test, t->nr_tables, (unsigned int)ARRAY_SIZE(t->tables));
+	if (!*table)
+		*table = kunit_kzalloc(t->test, PGTABLE_KUNIT_TABLE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(t->test, *table);
+	return *table;
+}
+
+/* Put an entry at @addr and @level, and tables above it.  Good until the next put. */
+static struct pgtable_kunit_slot *pgtable_kunit_put(struct pgtable_kunit *t, u64 addr,
+						    unsigned int level, enum pgtable_kind kind,
+						    vpte_t pte)
+{
+	vpte_t *table = t->tree.table;
+	unsigned int i;
+
+	for (i = t->tree.levels - 1; i > level; i--) {
+		struct pgtable_kunit_slot *slot = pgtable_kunit_find(t, addr, i);
+
+		if (!slot) {
+			vpte_t *child = pgtable_kunit_table(t);
+
+			slot = pgtable_kunit_add(t, table, addr, i, PGTABLE_TABLE,
+						 t->fmt->table(virt_to_phys(child)));
+			slot->table = child;
+		}
+		table = slot->table;
+	}
+	return pgtable_kunit_add(t, table, addr, level, kind, pte);
+}
+
+static struct pgtable_kunit_slot *pgtable_kunit_put_leaf(struct pgtable_kunit *t, u64 addr,
+							 unsigned int level, bool young)
+{
+	const unsigned int flavour = t->nr_slots;
+	const phys_addr_t pa = virt_to_phys(t->decoy);
+	struct pgtable_kunit_slot *slot;
+
+	slot = pgtable_kunit_put(t, addr, level, PGTABLE_LEAF,
+				 t->fmt->leaf(pa, level, flavour, young));
+	slot->aged = t->fmt->leaf(pa, level, flavour, false);
+	return slot;
+}
+
+/* Undo what walks did to the entries. */
+static void pgtable_kunit_restore(struct pgtable_kunit *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nr_slots; i++)
+		WRITE_ONCE(*t->slots[i].ptep, t->slots[i].pte);
+}
+
+static void pgtable_kunit_empty(struct pgtable_kunit *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nr_slots; i++)
+		WRITE_ONCE(*t->slots[i].ptep, 0);
+	t->nr_slots = 0;
+	t->nr_tables = 0;
+}
+
+static vpte_t pgtable_kunit_decoy_pte(struct pgtable_kunit *t)
+{
+	return t->fmt->leaf(virt_to_phys(t->decoy), 0, 0, true);
+}
+
+static int pgtable_kunit_init(struct kunit *test, const struct pgtable_kunit_format *fmt,
+			      unsigned int levels, unsigned int root_extra_bits)
+{
+	struct pgtable_kunit *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	t->test = test;
+	t->fmt = fmt;
+	t->random = 20240524;
+	t->root_bits = fmt->index_bits + root_extra_bits;
+	t->tree.levels = levels;
+	t->tree.addr_bits = fmt->page_shift + levels * fmt->index_bits + root_extra_bits;
+	t->width = 1ULL << t->tree.addr_bits;
+	t->tree.table = kunit_kzalloc(test, max(sizeof(vpte_t) << t->root_bits,
+						(size_t)PGTABLE_KUNIT_TABLE), GFP_KERNEL);
+	t->decoy = kunit_kzalloc(test, PGTABLE_KUNIT_TABLE, GFP_KERNEL);
+	t->slots = kunit_kzalloc(test, PGTABLE_KUNIT_SLOTS * sizeof(*t->slots), GFP_KERNEL);
+	t->calls = kunit_kzalloc(test, PGTABLE_KUNIT_SLOTS * sizeof(*t->calls), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, t->tree.table);
+	KUNIT_ASSERT_NOT_NULL(test, t->decoy);
+	KUNIT_ASSERT_NOT_NULL(test, t->slots);
+	KUNIT_ASSERT_NOT_NULL(test, t->calls);
+
+	t->decoy[0] = pgtable_kunit_decoy_pte(t);
+	test->priv = t;
+	return 0;
+}
+
+/* ---- what a walk must do, by brute force over the list of entries ---- */
+
+static bool pgtable_kunit_overlaps(const struct pgtable_kunit *t,
+				   const struct pgtable_kunit_slot *slot, u64 start, u64 end)
+{
+	return start < end && slot->addr < end &&
+	       slot->addr + pgtable_kunit_size(t, slot->level) > start;
+}
+
+static struct pgtable_walk_stats pgtable_kunit_expected_stats(const struct pgtable_kunit *t,
+							      u64 start, u64 end)
+{
+	struct pgtable_walk_stats stats = {};
+	unsigned int i;
+
+	for (i = 0; i < t->nr_slots; i++) {
+		const struct pgtable_kunit_slot *slot = &t->slots[i];
+
+		if (!pgtable_kunit_overlaps(t, slot, start, end))
+			continue;
+		stats.visited += slot->kind == PGTABLE_LEAF;
+		stats.young += slot->pte != slot->aged;
+		stats.busy += slot->kind == PGTABLE_BUSY;
+	}
+	return stats;
+}
+
+static u64 pgtable_kunit_run(struct pgtable_kunit *t, enum pgtable_kunit_op op, u64 start, u64 end)
+{
+	u64 ret;
+
+	t->stats = (struct pgtable_walk_stats) {};
+	t->nr_calls = 0;
+	rcu_read_lock();
+	ret = t->fmt->walk(op, start, end, t);
+	rcu_read_unlock();
+	return ret;
+}
+
+/* Every entry is as it was, but what the range overlaps is old if it was aged. */
+static void pgtable_kunit_expect_entries(struct pgtable_kunit *t, bool aged, u64 start, u64 end)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nr_slots; i++) {
+		const struct pgtable_kunit_slot *slot = &t->slots[i];
+		const bool old = aged && pgtable_kunit_overlaps(t, slot, start, end);
+
+		KUNIT_EXPECT_EQ_MSG(t->test, READ_ONCE(*slot->ptep), old ? slot->aged : slot->pte,
+				    "entry of 0x%llx level %u, walk of 0x%llx-0x%llx",
+				    slot->addr, slot->level, start, end);
+	}
+	KUNIT_EXPECT_EQ(t->test, t->decoy[0], pgtable_kunit_decoy_pte(t));
+}
+
+static unsigned int pgtable_kunit_expect_call(struct pgtable_kunit *t, unsigned int nr,
+					      const struct pgtable_kunit_slot *slot,
+					      bool post, bool ptep)
+{
+	const struct pgtable_kunit_call *call = &t->calls[nr];
+
+	KUNIT_ASSERT_LT(t->test, nr, t->nr_calls);
+	KUNIT_EXPECT_EQ_MSG(t->test, call->entry.addr, slot->addr, "call %u", nr);
+	KUNIT_EXPECT_EQ_MSG(t->test, call->entry.level, slot->level, "call %u", nr);
+	KUNIT_EXPECT_EQ_MSG(t->test, call->entry.pte, slot->pte, "call %u", nr);
+	KUNIT_EXPECT_EQ_MSG(t->test, call->post, post, "call %u", nr);
+	if (ptep)
+		KUNIT_EXPECT_PTR_EQ(t->test, call->ptep, slot->ptep);
+	return nr + 1;
+}
+
+/* The leaves of the range, ascending; with @post, each table behind all that is in it. */
+static void pgtable_kunit_expect_calls(struct pgtable_kunit *t, u64 start, u64 end, bool post,
+				       bool ptep)
+{
+	const struct pgtable_kunit_slot *open[PGTABLE_MAX_LEVELS];
+	unsigned int i, depth = 0, nr = 0;
+
+	for (i = 0; i < t->nr_slots; i++) {
+		const struct pgtable_kunit_slot *slot = &t->slots[i];
+
+		if (!pgtable_kunit_overlaps(t, slot, start, end))
+			continue;
+		while (depth && open[depth - 1]->level <= slot->level)
+			nr = pgtable_kunit_expect_call(t, nr, open[--depth], true, ptep);
+		if (post && slot->kind == PGTABLE_TABLE)
+			open[depth++] = slot;
+		else if (slot->kind == PGTABLE_LEAF)
+			nr = pgtable_kunit_expect_call(t, nr, slot, false, ptep);
+	}
+	while (depth)
+		nr = pgtable_kunit_expect_call(t, nr, open[--depth], true, ptep);
+	KUNIT_EXPECT_EQ(t->test, nr, t->nr_calls);
+}
+
+static void pgtable_kunit_expect_stats(struct pgtable_kunit *t, struct pgtable_walk_stats want)
+{
+	KUNIT_EXPECT_EQ(t->test, t->stats.visited, want.visited);
+	KUNIT_EXPECT_EQ(t->test, t->stats.young, want.young);
+	KUNIT_EXPECT_EQ(t->test, t->stats.lost, want.lost);
+	KUNIT_EXPECT_EQ(t->test, t->stats.busy, want.busy);
+}
+
+/* Age a range in all ways. */
+static void pgtable_kunit_check_aging(struct pgtable_kunit *t, u64 start, u64 end)
+{
+	const struct pgtable_walk_stats want = pgtable_kunit_expected_stats(t, start, end);
+	struct kunit *test = t->test;
+
+	/* Which leaves are seen, and in which order? */
+	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_RACE, start, end), end);
+	pgtable_kunit_expect_calls(t, start, end, false, false);
+	pgtable_kunit_expect_stats(t, want);
+	pgtable_kunit_expect_entries(t, true, start, end);
+	pgtable_kunit_restore(t);
+
+	/* A test finds a young one, goes no further, and changes nothing. */
+	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_TEST, start, end), want.young > 0);
+	KUNIT_EXPECT_EQ(test, t->stats.young, want.young > 0);
+	if (!want.young)
+		KUNIT_EXPECT_EQ(test, t->stats.visited, want.visited);
+	pgtable_kunit_expect_entries(t, false, start, end);
+
+	/* Clearing goes through all of them, and then none is young. */
+	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_CLEAR, start, end), want.young > 0);
+	pgtable_kunit_expect_stats(t, want);
+	pgtable_kunit_expect_entries(t, true, start, end);
+	KUNIT_EXPECT_FALSE(test, pgtable_kunit_run(t, PGTABLE_KUNIT_TEST, start, end));
+	KUNIT_EXPECT_FALSE(test, pgtable_kunit_run(t, PGTABLE_KUNIT_CLEAR, start, end));
+	pgtable_kunit_restore(t);
+}
+
+/* Walk a range under the lock. */
+static void pgtable_kunit_check_locked(struct pgtable_kunit *t, u64 start, u64 end)
+{
+	KUNIT_EXPECT_EQ(t->test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, start, end), end);
+	pgtable_kunit_expect_calls(t, start, end, true, true);
+	KUNIT_EXPECT_EQ(t->test, pgtable_kunit_run(t, PGTABLE_KUNIT_SHARED, start, end), end);
+	pgtable_kunit_expect_calls(t, start, end, false, true);
+	pgtable_kunit_expect_entries(t, false, start, end);
+}
+
+/* ---- the tests ---- */
+
+/* An address whose index differs at each level. */
+static u64 pgtable_kunit_addr(const struct pgtable_kunit *t)
+{
+	unsigned int level;
+	u64 addr = 0;
+
+	for (level = 0; level < t->tree.levels; level++)
+		addr |= (u64)(level % 3 + 1) << pgtable_kunit_shift(t, level);
+	return addr;
+}
+
+static void test_leaf_at_each_level(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	unsigned int level, flavour;
+
+	for (level = 0; level < t->tree.levels; level++) {
+		for (flavour = 0; flavour < 16; flavour++) {
+			const u64 addr = pgtable_kunit_addr(t) & ~(pgtable_kunit_size(t, level) - 1);
+			const u64 size = pgtable_kunit_size(t, level);
+			struct pgtable_kunit_slot *slot;
+
+			slot = pgtable_kunit_put_leaf(t, addr, level, false);
+			slot->aged = t->fmt->leaf(virt_to_phys(t->decoy), level, flavour, false);
+			slot->pte = t->fmt->leaf(virt_to_phys(t->decoy), level, flavour,
+						 flavour & 1);
+			pgtable_kunit_restore(t);
+
+			pgtable_kunit_check_aging(t, 0, t->width);
+			pgtable_kunit_check_aging(t, addr, addr + size);
+			pgtable_kunit_check_locked(t, addr, addr + size);
+			/* The neighbours: nothing is there. */
+			pgtable_kunit_check_aging(t, addr - size, addr);
+			pgtable_kunit_check_aging(t, addr + size, t->width);
+			pgtable_kunit_empty(t);
+		}
+	}
+}
+
+static void test_no_table(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+
+	t->tree.table = NULL;
+	pgtable_kunit_check_aging(t, 0, t->width);
+	pgtable_kunit_check_locked(t, 0, t->width);
+}
+
+static void test_empty_tree(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 addr = pgtable_kunit_addr(t);
+
+	pgtable_kunit_check_aging(t, 0, t->width);
+	pgtable_kunit_check_locked(t, 0, t->width);
+
+	/* Tables with nothing in them. */
+	pgtable_kunit_put(t, addr, 0, PGTABLE_NONE, 0);
+	pgtable_kunit_check_aging(t, 0, t->width);
+	pgtable_kunit_check_locked(t, 0, t->width);
+	pgtable_kunit_check_locked(t, addr, addr + 1);
+}
+
+static void test_range_beyond_width(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 page = pgtable_kunit_size(t, 0);
+
+	pgtable_kunit_put_leaf(t, 0, 0, true);
+	pgtable_kunit_put_leaf(t, t->width - page, 0, true);
+
+	/* Neither end of the tree may be taken for what lies beyond. */
+	pgtable_kunit_check_aging(t, t->width, t->width + page);
+	pgtable_kunit_check_aging(t, 2 * t->width - page, 2 * t->width);
+	pgtable_kunit_check_aging(t, t->width, ~0ULL);
+	pgtable_kunit_check_locked(t, t->width, ~0ULL);
+
+	pgtable_kunit_check_aging(t, t->width - page, t->width + page);
+	pgtable_kunit_check_aging(t, t->width - 1, ~0ULL);
+	pgtable_kunit_check_aging(t, page, ~0ULL);
+	pgtable_kunit_check_aging(t, 0, ~0ULL);
+	pgtable_kunit_check_locked(t, 0, ~0ULL);
+}
+
+static void test_unaligned_ranges(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 page = pgtable_kunit_size(t, 0), addr = pgtable_kunit_addr(t);
+	int i, j;
+
+	for (i = 0; i < 3; i++)
+		pgtable_kunit_put_leaf(t, addr + i * page, 0, true);
+
+	/* Empty, a byte, a page and a few, around each edge. */
+	for (i = -1; i < 4; i++) {
+		for (j = -1; j <= 1; j++) {
+			const u64 start = addr + i * page + j;
+
+			pgtable_kunit_check_aging(t, start, start);
+			pgtable_kunit_check_aging(t, start, start + 1);
+			pgtable_kunit_check_aging(t, start, start + page - 1);
+			pgtable_kunit_check_aging(t, start, start + page);
+			pgtable_kunit_check_aging(t, start, start + page + 1);
+			pgtable_kunit_check_locked(t, start, start + page + 1);
+		}
+	}
+	pgtable_kunit_check_aging(t, addr + page, addr);
+}
+
+/* All there is: huge leaves and small ones, old and young, holes, empty tables. */
+static void pgtable_kunit_put_mix(struct pgtable_kunit *t)
+{
+	const u64 page = pgtable_kunit_size(t, 0);
+	const unsigned int top = t->tree.levels - 1;
+	unsigned int i;
+
+	for (i = 0; i < 1U << t->fmt->index_bits; i++) {
+		if (i % 8 != 2)
+			pgtable_kunit_put_leaf(t, i * page, 0, i % 3);
+	}
+	if (top) {
+		const u64 huge = pgtable_kunit_size(t, 1);
+
+		pgtable_kunit_put_leaf(t, huge, 1, true);
+		pgtable_kunit_put(t, 2 * huge, 0, PGTABLE_NONE, 0);
+		pgtable_kunit_put_leaf(t, 3 * huge, 0, true);
+		pgtable_kunit_put_leaf(t, 3 * huge + page, 0, false);
+	}
+	if (top > 1) {
+		const u64 giant = pgtable_kunit_size(t, 2);
+
+		pgtable_kunit_put_leaf(t, giant, 2, true);
+		pgtable_kunit_put_leaf(t, 3 * giant - page, 0, true);
+		pgtable_kunit_put_leaf(t, 3 * giant, 1, false);
+	}
+	if (!pgtable_kunit_find(t, t->width - page, 0))
+		pgtable_kunit_put_leaf(t, t->width - page, 0, true);
+}
+
+static void test_every_range(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 pages = t->width >> t->fmt->page_shift;
+	u64 start, end;
+
+	if (pages > 256)
+		kunit_skip(test, "too many ranges");
+
+	pgtable_kunit_put_mix(t);
+	for (start = 0; start < pages; start++) {
+		for (end = start; end <= pages; end++)
+			pgtable_kunit_check_aging(t, start << t->fmt->page_shift,
+						  end << t->fmt->page_shift);
+	}
+	for (start = 0; start < pages; start += 3) {
+		for (end = start; end <= pages; end++)
+			pgtable_kunit_check_locked(t, start << t->fmt->page_shift,
+						   end << t->fmt->page_shift);
+	}
+}
+
+static void test_range_boundaries(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 page = pgtable_kunit_size(t, 0), table = page << t->fmt->index_bits;
+	const u64 edges[] = {
+		0, page, 2 * page, table - page, table, table + page, 2 * table - page,
+		2 * table, 3 * table, 3 * table + page, 4 * table, t->width - page, t->width,
+	};
+	unsigned int i, j;
+
+	pgtable_kunit_put_mix(t);
+	for (i = 0; i < ARRAY_SIZE(edges); i++) {
+		for (j = i; j < ARRAY_SIZE(edges); j++) {
+			pgtable_kunit_check_aging(t, edges[i], edges[j]);
+			pgtable_kunit_check_locked(t, edges[i], edges[j]);
+		}
+	}
+	/* Two pages, three, and so on to all of a table but one. */
+	for (i = 2; i < 1U << t->fmt->index_bits; i++)
+		pgtable_kunit_check_aging(t, page, (i + 1) * page);
+}
+
+/* A young leaf is found wherever it is among old ones. */
+static void test_one_young_leaf(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 page = pgtable_kunit_size(t, 0);
+	const unsigned int nr = min(2U << t->fmt->index_bits, 1U << t->root_bits);
+	const unsigned int which[] = { 0, 1, nr / 2 - 1, nr / 2, nr - 2, nr - 1 };
+	struct pgtable_kunit_slot *slot;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		pgtable_kunit_put_leaf(t, i * page, 0, false);
+
+	for (i = 0; i < ARRAY_SIZE(which); i++) {
+		slot = pgtable_kunit_find(t, which[i] * page, 0);
+		slot->pte = t->fmt->leaf(virt_to_phys(t->decoy), 0, 1, true);
+		slot->aged = t->fmt->leaf(virt_to_phys(t->decoy), 0, 1, false);
+		pgtable_kunit_restore(t);
+		pgtable_kunit_check_aging(t, 0, nr * page);
+
+		KUNIT_EXPECT_TRUE(test, pgtable_kunit_run(t, PGTABLE_KUNIT_TEST, 0, nr * page));
+		KUNIT_EXPECT_EQ(test, t->stats.visited, which[i] + 1);
+		slot->pte = slot->aged;
+	}
+}
+
+static void test_root_index(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const unsigned int top = t->tree.levels - 1;
+	const u64 page = pgtable_kunit_size(t, 0), step = pgtable_kunit_size(t, top);
+	const unsigned int nr = 1U << t->root_bits, stride = max(nr / 32, 1U);
+	unsigned int i;
+
+	/* The first page below every so many entries of the root, and the last page. */
+	for (i = 0; i < nr; i += stride)
+		pgtable_kunit_put_leaf(t, i * step, 0, true);
+	if (!pgtable_kunit_find(t, t->width - page, 0))
+		pgtable_kunit_put_leaf(t, t->width - page, 0, true);
+
+	for (i = 0; i < nr; i += stride)
+		pgtable_kunit_check_aging(t, i * step, i * step + page);
+	pgtable_kunit_check_aging(t, t->width - page, t->width);
+	pgtable_kunit_check_aging(t, 0, t->width);
+	pgtable_kunit_check_locked(t, 0, t->width);
+}
+
+static void test_busy_entries_left_alone(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 addr = pgtable_kunit_addr(t), page = pgtable_kunit_size(t, 0);
+	unsigned int level;
+
+	if (!t->fmt->busy)
+		kunit_skip(test, "format has no frozen entries");
+
+	pgtable_kunit_put(t, addr, 0, PGTABLE_BUSY, t->fmt->busy);
+	pgtable_kunit_put_leaf(t, addr + page, 0, true);
+	pgtable_kunit_check_aging(t, addr, addr + page);
+	pgtable_kunit_check_aging(t, addr, addr + 2 * page);
+	pgtable_kunit_check_locked(t, addr, addr + 2 * page);
+
+	for (level = 0; level < t->tree.levels; level++) {
+		pgtable_kunit_empty(t);
+		pgtable_kunit_put(t, addr, level, PGTABLE_BUSY, t->fmt->busy);
+		pgtable_kunit_check_aging(t, 0, t->width);
+		KUNIT_EXPECT_EQ(test, t->stats.busy, 1);
+	}
+}
+
+static void test_absent_entries_left_alone(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	unsigned int level;
+
+	for (level = 0; level < t->tree.levels; level++) {
+		pgtable_kunit_put(t, pgtable_kunit_addr(t), level, PGTABLE_NONE,
+				  t->fmt->absent(virt_to_phys(t->decoy)));
+		pgtable_kunit_check_aging(t, 0, t->width);
+		pgtable_kunit_check_locked(t, 0, t->width);
+		pgtable_kunit_empty(t);
+	}
+}
+
+/* Whatever it is there, it is no table. */
+static void test_table_at_level_0_not_entered(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 addr = pgtable_kunit_addr(t);
+
+	pgtable_kunit_put(t, addr, 0, PGTABLE_NONE, t->fmt->table(virt_to_phys(t->decoy)));
+	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_RACE, 0, t->width), t->width);
+	KUNIT_EXPECT_TRUE(test, t->nr_calls <= 1);
+	pgtable_kunit_expect_entries(t, false, 0, t->width);
+	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, addr, addr + 1), addr + 1);
+	pgtable_kunit_expect_entries(t, false, 0, t->width);
+}
+
+/* What another writer put in stays; the leaf was young when it was looked at. */
+static void test_lost_race(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 addr = pgtable_kunit_addr(t);
+	const phys_addr_t pa = virt_to_phys(t->decoy);
+	const vpte_t others[] = {
+		0,
+		t->fmt->absent(pa),
+		t->fmt->busy,
+		t->fmt->table(pa),
+		t->fmt->leaf(pa, 0, 2, true),
+		t->fmt->leaf(pa, 0, 3, false),
+		t->fmt->leaf(virt_to_phys(t->tree.table), 0, 1, true),
+	};
+	unsigned int i, level;
+
+	for (level = 0; level < t->tree.levels; level++) {
+		for (i = 0; i < ARRAY_SIZE(others); i++) {
+			struct pgtable_kunit_slot *slot;
+
+			/* One that nobody touches; no leaf at @addr reaches down to it. */
+			pgtable_kunit_put_leaf(t, 0, 0, true);
+			slot = pgtable_kunit_put_leaf(t, addr, level, true);
+			slot->pte = t->fmt->leaf(pa, level, 1, true);
+			slot->aged = others[i];
+			pgtable_kunit_restore(t);
+			t->race_ptep = slot->ptep;
+			t->race_from = slot->pte;
+			t->race_to = others[i];
+
+			pgtable_kunit_run(t, PGTABLE_KUNIT_RACE, 0, t->width);
+			pgtable_kunit_expect_entries(t, true, 0, t->width);
+			pgtable_kunit_expect_stats(t, (struct pgtable_walk_stats) {
+				.visited = 2, .young = 2, .lost = 1,
+			});
+			pgtable_kunit_empty(t);
+		}
+	}
+}
+
+/* The walk goes by what it saw first, whatever has become of the entry since. */
+static void pgtable_kunit_check_snapshot(struct pgtable_kunit *t, unsigned int nr, vpte_t then)
+{
+	struct pgtable_kunit_slot *slot = &t->slots[nr];
+
+	slot->aged = then;
+	t->race_ptep = slot->ptep;
+	t->race_from = slot->pte;
+	t->race_to = then;
+	KUNIT_EXPECT_TRUE(t->test, pgtable_kunit_run(t, PGTABLE_KUNIT_FLIP, 0, t->width));
+	pgtable_kunit_expect_entries(t, true, 0, t->width);
+	pgtable_kunit_expect_stats(t, (struct pgtable_walk_stats) {
+		.visited = 1, .young = 1, .lost = slot->kind == PGTABLE_LEAF,
+	});
+	pgtable_kunit_restore(t);
+	slot->aged = slot->pte;
+}
+
+static void test_one_snapshot_of_a_table(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const phys_addr_t pa = virt_to_phys(t->decoy);
+	unsigned int i;
+
+	if (t->tree.levels == 1)
+		kunit_skip(test, "one level");
+
+	pgtable_kunit_put_leaf(t, pgtable_kunit_addr(t), 0, true);
+	for (i = 0; t->slots[i].kind == PGTABLE_TABLE; i++) {
+		/* None of these is 0: who follows one ends in the decoy. */
+		pgtable_kunit_check_snapshot(t, i, t->fmt->leaf(pa, t->slots[i].level, 1, true));
+		pgtable_kunit_check_snapshot(t, i, t->fmt->absent(pa));
+		pgtable_kunit_check_snapshot(t, i, t->fmt->table(pa));
+	}
+}
+
+static void test_one_snapshot_of_a_leaf(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const phys_addr_t pa = virt_to_phys(t->decoy);
+	unsigned int level;
+
+	for (level = 0; level < t->tree.levels; level++) {
+		unsigned int nr;
+
+		pgtable_kunit_put_leaf(t, pgtable_kunit_addr(t), level, true);
+		nr = t->nr_slots - 1;
+		pgtable_kunit_check_snapshot(t, nr, 0);
+		pgtable_kunit_check_snapshot(t, nr, t->fmt->absent(pa));
+		pgtable_kunit_check_snapshot(t, nr, t->fmt->table(pa));
+		pgtable_kunit_empty(t);
+	}
+}
+
+static void test_testing_changes_nothing(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 page = pgtable_kunit_size(t, 0);
+
+	pgtable_kunit_put_leaf(t, 0, 0, false);
+	pgtable_kunit_put_leaf(t, page, 0, true);
+	pgtable_kunit_put_leaf(t, 2 * page, 0, true);
+	KUNIT_EXPECT_TRUE(test, pgtable_kunit_run(t, PGTABLE_KUNIT_TEST, 0, 3 * page));
+	KUNIT_EXPECT_EQ(test, t->stats.visited, 2);
+	pgtable_kunit_expect_entries(t, false, 0, 3 * page);
+}
+
+static void test_stop_and_resume(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	unsigned int i, posts = 0, tables = 0;
+	u64 addr = 0;
+
+	pgtable_kunit_put_mix(t);
+	t->stop_after = 1;
+	for (i = 0; i < t->nr_slots; i++) {
+		const struct pgtable_kunit_slot *slot = &t->slots[i];
+
+		tables += slot->kind == PGTABLE_TABLE;
+		if (slot->kind != PGTABLE_LEAF)
+			continue;
+
+		/* Tables that end before the next leaf come first, none behind it. */
+		for (t->stop_after = 1;; t->stop_after++) {
+			KUNIT_ASSERT_LT(test, t->stop_after, 2 * PGTABLE_MAX_LEVELS);
+			addr = pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, addr, t->width);
+			KUNIT_ASSERT_LT(test, 0, t->nr_calls);
+			if (!t->calls[t->nr_calls - 1].post)
+				break;
+		}
+		pgtable_kunit_expect_call(t, t->nr_calls - 1, slot, false, true);
+		KUNIT_EXPECT_EQ(test, addr, slot->addr + pgtable_kunit_size(t, slot->level));
+		posts += t->nr_calls - 1;
+	}
+}

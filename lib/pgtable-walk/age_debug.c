@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Age secondary MMUs from user space, for tests and measurements.
+ *
+ * The file works on the address space of whoever opened it, and holds no more than
+ * its mm_count: aging may thus overlap the end of that address space, as it does
+ * when MGLRU or an rmap walk comes upon a process that exits.
+ *
+ * A write is one command, numbers in bytes, END exclusive:
+ *
+ *   clear START END [STEP]	mmu_notifier_clear_young() for each STEP bytes
+ *   flush START END [STEP]	mmu_notifier_clear_flush_young(), likewise
+ *   test  START END [STEP]	mmu_notifier_test_young() of an address each STEP bytes
+ *
+ * STEP is a page for test, and the whole range for the others, if left out.  A read
+ * returns "CALLS YOUNG NSEC" of the last command: notifier calls, how many of them
+ * said young, and how long they took.
+ */
+#include <linux/debugfs.h>
+#include <linux/init.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/pgtable_walk.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+struct age_file {
+	struct mm_struct *mm;
+	struct mutex lock;	/* serialises commands and protects the result */
+	u64 calls;
+	u64 young;
+	u64 ns;
+};
+
+static int age_open(struct inode *inode, struct file *file)
+{
+	struct age_file *age;
+
+	if (!current->mm)
+		return -EINVAL;
+
+	age = kzalloc(sizeof(*age), GFP_KERNEL);
+	if (!age)
+		return -ENOMEM;
+
+	mutex_init(&age->lock);
+	mmgrab(current->mm);
+	age->mm = current->mm;
+	file->private_data = age;
+	return 0;
+}
+
+static int age_release(struct inode *inode, struct file *file)
+{
+	struct age_file *age = file->private_data;
+
+	mmdrop(age->mm);
+	kfree(age);
+	return 0;
+}
+
+static int age_run(struct age_file *age, const char *op, u64 start, u64 end, u64 step)
+{
+	typeof(&mmu_notifier_clear_young) call = NULL;
+	ktime_t t0;
+	u64 addr;
+
+	if (!strcmp(op, "clear"))
+		call = mmu_notifier_clear_young;
+	else if (!strcmp(op, "flush"))
+		call = mmu_notifier_clear_flush_young;
+	else if (strcmp(op, "test"))
+		return -EINVAL;
+
+	age->calls = 0;
+	age->young = 0;
+	t0 = ktime_get();
+	for (addr = start; addr < end; addr += step) {
+		if (call)
+			age->young += !!call(age->mm, addr, min(addr + step, end));
+		else
+			age->young += !!mmu_notifier_test_young(age->mm, addr);
+		age->calls++;
+
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
+	age->ns = ktime_to_ns(ktime_sub(ktime_get(), t0));
+	return 0;
+}
+
+static ssize_t age_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	struct age_file *age = file->private_data;
+	u64 arg[3] = { 0 };
+	char *text, *rest, *op, *word;
+	int i, ret = 0;
+
+	text = memdup_user_nul(buf, min_t(size_t, len, 128));
+	if (IS_ERR(text))
+		return PTR_ERR(text);
+
+	rest = strim(text);
+	op = strsep(&rest, " ");
+	for (i = 0; !ret && (word = strsep(&rest, " ")); i++)
+		ret = i < ARRAY_SIZE(arg) ? kstrtou64(word, 0, &arg[i]) : -EINVAL;
+	if (!arg[2])
+		arg[2] = strcmp(op, "test") ? arg[1] - arg[0] : PAGE_SIZE;
+	if (ret || i < 2 || arg[0] >= arg[1] || !PAGE_ALIGNED(arg[0] | arg[1] | arg[2]))
+		ret = -EINVAL;
+
+	if (!ret) {
+		mutex_lock(&age->lock);
+		ret = age_run(age, op, arg[0], arg[1], arg[2]);
+		mutex_unlock(&age->lock);
+	}
+
+	kfree(text);
+	return ret ?: len;
+}
+
+static ssize_t age_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
+{
+	struct age_file *age = file->private_data;
+	char text[64];
+	int n;
+
+	mutex_lock(&age->lock);
+	n = scnprintf(text, sizeof(text), "%llu %llu %llu\n", age->calls, age->young, age->ns);
+	mutex_unlock(&age->lock);
+	return simple_read_from_buffer(buf, len, pos, text, n);
+}
+
+static const struct file_operations age_fops = {
+	.open = age_open,
+	.read = age_read,
+	.write = age_write,
+	.llseek = default_llseek,
+	.release = age_release,
+};
+
+static int __init age_debug_init(void)
+{
+	debugfs_create_file("age", 0600, pgtable_walk_debugfs, NULL, &age_fops);
+	return 0;
+}
+late_initcall(age_debug_init);

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The end of page tables that lockless walkers may still be in.
+ */
+#include <linux/export.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/pgtable_walk.h>
+
+static void pgtable_free_rcu(struct rcu_head *head)
+{
+	__free_page(container_of(head, struct page, rcu_head));
+	pgtable_walk_count(PGTABLE_FREED, 1);
+}
+
+/**
+ * pgtable_gather_table() - take a table that was just unlinked
+ * @gather: where to put it
+ * @table: one page, no longer reachable from the root.  It was allocated on its own,
+ *	   and nobody else uses its struct page's list or RCU head.
+ *
+ * The table itself is not written to: walkers may still read it.
+ *
+ * Context: any; the MMU lock held for write.
+ */
+void pgtable_gather_table(struct pgtable_gather *gather, void *table)
+{
+	list_add(&virt_to_page(table)->lru, &gather->tables);
+}
+EXPORT_SYMBOL_GPL(pgtable_gather_table);
+
+/**
+ * pgtable_gather_free() - free gathered tables once no walker can be in them
+ * @gather: what was gathered; empty afterwards
+ *
+ * Hardware walkers don't know RCU: the caller has invalidated all TLBs and
+ * page-walk caches that may hold a pointer to one of the tables since they were
+ * unlinked, and waited for that.
+ *
+ * Context: any that call_rcu() may be used in.  The callback is in the kernel image,
+ * so a module that calls this needs no rcu_barrier() for it.
+ */
+void pgtable_gather_free(struct pgtable_gather *gather)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, &gather->tables, lru)
+		call_rcu(&page->rcu_head, pgtable_free_rcu);
+
+	INIT_LIST_HEAD(&gather->tables);
+}
+EXPORT_SYMBOL_GPL(pgtable_gather_free);

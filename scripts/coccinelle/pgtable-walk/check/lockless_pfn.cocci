@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// A lockless walk uses what a leaf maps.
+//# The leaf may be stale, and the page belong to somebody else by now. All that a
+//# tighten callback may do with a leaf is to look at its bits and clear or tighten
+//# them: no pfn, no page, no reference, no dirtying.
+///
+// Confidence: High
+// Options: --no-includes --include-headers
+
+virtual context
+virtual org
+virtual report
+
+@ops@
+identifier o, cb;
+@@
+
+ struct pgtable_walk_ops o = { ..., .tighten = cb, ... };
+
+@used@
+identifier ops.cb;
+identifier page =~ "(^|_)(pfn|page|pages|folio|child|phys|va|virt|kaddr)(_|$)|^(SetPage|ClearPage)";
+expression e;
+position p;
+@@
+
+ cb(...)
+ {
+ <+...
+(
+ page@p(...)
+|
+ e->child@p(...)
+)
+ ...+>
+ }
+
+// ----------------------------------------------------------------------------
+
+@depends on context@
+identifier page;
+expression e;
+position used.p;
+@@
+
+(
+* page@p(...)
+|
+* e->child@p(...)
+)
+
+@script:python depends on org@
+p << used.p;
+@@
+
+coccilib.org.print_todo(p[0], "lockless walk uses what a leaf maps")
+
+@script:python depends on report@
+p << used.p;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: lockless walk uses what a leaf maps, which may be stale")

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// A page table that walkers may be in is freed at once.
+//# Walkers, in software under RCU and in hardware until TLBs are flushed, may still
+//# be in it. Hand it to pgtable_gather_table(), flush, then pgtable_gather_free().
+//#
+//# Functions that lead from an entry to its table are known by their names.
+///
+// Confidence: Moderate
+// Comments: Follows a table within one function, through one variable.
+// Options: --no-includes --include-headers
+
+virtual context
+virtual org
+virtual report
+
+@found exists@
+expression table, e;
+identifier child =~ "(^|_)(child|pte_follow|page_vaddr|to_child_pt|to_child_sp)$";
+position c;
+@@
+
+(
+ table@c = <+... child(...) ...+>
+|
+ table@c = <+... e->child(...) ...+>
+)
+
+@unlinked exists@
+expression found.table, e;
+identifier end = { free_page, free_pages, __free_page, __free_pages, put_page };
+position found.c, p;
+@@
+
+ table@c = e
+ ... when != table = e
+     when != synchronize_rcu()
+ end@p(<+... table ...+>, ...)
+
+@nested@
+identifier child =~ "(^|_)(child|pte_follow|page_vaddr|to_child_pt|to_child_sp)$";
+identifier end = { free_page, free_pages, __free_page, __free_pages, put_page };
+expression e;
+position p;
+@@
+
+(
+ end@p(<+... child(<+... vpte_xchg(...) ...+>) ...+>, ...)
+|
+ end@p(<+... e->child(<+... vpte_xchg(...) ...+>) ...+>, ...)
+)
+
+@gathered@
+identifier fn, gather;
+identifier end = { free_page, free_pages, __free_page, __free_pages, put_page };
+position p;
+@@
+
+ fn(..., struct pgtable_gather *gather, ...)
+ {
+ <+... end@p(...) ...+>
+ }
+
+// ----------------------------------------------------------------------------
+
+@freed@
+identifier end;
+position p = { unlinked.p, nested.p, gathered.p };
+@@
+
+ end@p(...)
+
+@depends on context@
+identifier end;
+position freed.p;
+@@
+
+* end@p(...)
+
+@script:python depends on org@
+p << freed.p;
+@@
+
+coccilib.org.print_todo(p[0], "linked table freed at once")
+
+@script:python depends on report@
+p << freed.p;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: linked table freed at once; use pgtable_gather_table()")

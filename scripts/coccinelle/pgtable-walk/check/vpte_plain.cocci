@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// A volatile page-table entry is accessed without the helpers.
+//# Others change such an entry at any time, so a plain store undoes what they did,
+//# and a plain read may be done twice by the compiler. In callbacks of
+//# struct pgtable_walk_ops, and where a function uses the helpers on an entry, all
+//# accesses to that entry must use vpte_read(), vpte_xchg(), vpte_update() etc.
+//#
+//# An architecture's own wrappers are known by their names: *_vpte(), *_entry_kind(),
+//# *_link_table(), *_xchg_pte(), *_update_pte(). ptep_get() reads once and is fine.
+///
+// Confidence: High
+// Comments: The patch replaces stores by vpte_xchg(), for exclusive owners.
+// Options: --no-includes --include-headers
+
+virtual patch
+virtual context
+virtual org
+virtual report
+
+@ops@
+identifier o, cb;
+identifier member = { leaf, table_post };
+@@
+
+ struct pgtable_walk_ops o = { ..., .member = cb, ... };
+
+@callback@
+identifier ops.cb;
+identifier ptep;
+expression pte;
+identifier set = { set_pte, set_pte_at, WRITE_ONCE };
+position p;
+@@
+
+ cb(..., vpte_t *ptep, ...)
+ {
+ <+...
+(
+ *ptep@p
+|
+ set@p(<+... ptep ...+>, pte)
+)
+ ...+>
+ }
+
+@helper exists@
+identifier fn, ptep;
+identifier use =~ "^vpte_(read|try_cmpxchg|xchg|update|freeze|unfreeze|link_table)$|_(vpte|entry_kind|link_table|xchg_pte|update_pte)$";
+@@
+
+ fn(...)
+ {
+ <+... use(ptep, ...) ...+>
+ }
+
+@mixed@
+identifier helper.fn, helper.ptep;
+expression pte, mm;
+identifier set = { set_pte, set_pmd, set_pud, set_p4d };
+position p;
+@@
+
+ fn(...)
+ {
+ <+...
+(
+ *ptep@p
+|
+ set@p(ptep, pte)
+|
+ set_pte_at@p(mm, ..., ptep, pte)
+)
+ ...+>
+ }
+
+@helper_indexed exists@
+identifier fn;
+expression table, i;
+identifier use =~ "^vpte_(read|try_cmpxchg|xchg|update|freeze|unfreeze|link_table)$|_(vpte|entry_kind|link_table|xchg_pte|update_pte)$";
+@@
+
+ fn(...)
+ {
+ <+... use(&table[i], ...) ...+>
+ }
+
+@mixed_indexed@
+identifier helper_indexed.fn;
+expression helper_indexed.table, helper_indexed.i;
+expression pte;
+identifier set = { set_pte, set_pmd, set_pud, set_p4d };
+identifier once = { READ_ONCE, WRITE_ONCE };
+position p;
+@@
+
+ fn(...)
+ {
+ <+...
+(
+ table@p[i] = pte
+|
+ once@p(table[i], ...)
+|
+ set@p(&table[i], pte)
+)
+ ...+>
+ }
+
+@plain@
+expression e, i;
+identifier set;
+position p = { callback.p, mixed.p, mixed_indexed.p };
+@@
+
+(
+ *e@p
+|
+ e@p[i]
+|
+ set@p(...)
+)
+
+// ----------------------------------------------------------------------------
+
+@depends on patch@
+expression pte;
+identifier ptep;
+position plain.p;
+@@
+
+(
+- *ptep@p = pte
++ vpte_xchg(ptep, pte)
+|
+- WRITE_ONCE(*ptep@p, pte)
++ vpte_xchg(ptep, pte)
+|
+- READ_ONCE(*ptep@p)
++ vpte_read(ptep)
+)
+
+// ----------------------------------------------------------------------------
+
+@depends on context@
+expression e, i;
+identifier set;
+position plain.p;
+@@
+
+(
+* *e@p
+|
+* e@p[i]
+|
+* set@p(...)
+)
+
+// ----------------------------------------------------------------------------
+
+@script:python depends on org@
+p << plain.p;
+@@
+
+coccilib.org.print_todo(p[0], "volatile entry accessed without a helper")
+
+@script:python depends on report@
+p << plain.p;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: volatile entry accessed without a helper; see pgtable_walk_pte.h")

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// A volatile page-table entry is read again instead of used from the snapshot.
+//# What was a table when it was looked at may be a leaf, or empty, when it is read
+//# again: the walk then takes guest memory, or address 0, for a page table. Read an
+//# entry once; kind, child and new value must come from that snapshot.
+//#
+//# Functions that lead from an entry to its table are known by their names.
+///
+// Confidence: High
+// Options: --no-includes --include-headers
+
+virtual context
+virtual org
+virtual report
+
+// The child is taken from a read that nobody has looked at.
+
+@descent@
+identifier child =~ "(^|_)(child|pte_follow|page_vaddr|to_child_pt|to_child_sp)$";
+identifier read = { ptep_get, pmdp_get, pudp_get, READ_ONCE, vpte_read };
+expression entry, e;
+position p;
+@@
+
+(
+ child@p(<+... read(entry) ...+>, ...)
+|
+ e->child@p(<+... read(entry) ...+>)
+|
+ child@p(*entry, ...)
+|
+ e->child@p(*entry)
+)
+
+// Two snapshots of one entry, and nothing in between that could have changed it.
+
+@twice exists@
+identifier entry;
+expression e;
+identifier change =~ "cmpxchg|xchg|^vpte_(update|freeze|unfreeze|link_table)$";
+position p1, p2;
+@@
+
+ vpte_read@p1(entry)
+ ... when != entry = e
+     when != entry++
+     when != ++entry
+     when != &entry
+     when != change(entry, ...)
+ vpte_read@p2(entry)
+
+// ----------------------------------------------------------------------------
+
+@depends on context@
+identifier child;
+expression e;
+position descent.p;
+@@
+
+(
+* child@p(...)
+|
+* e->child@p(...)
+)
+
+@depends on context@
+expression entry;
+position twice.p1, twice.p2;
+@@
+
+* vpte_read@p1(entry)
+ ...
+* vpte_read@p2(entry)
+
+@script:python depends on org@
+p << descent.p;
+@@
+
+coccilib.org.print_todo(p[0], "table taken from a second read of the entry")
+
+@script:python depends on org@
+p1 << twice.p1;
+p2 << twice.p2;
+@@
+
+if p1[0].line != p2[0].line or p1[0].column != p2[0].column:
+	cocci.print_main("entry read again", p2)
+	cocci.print_secs("first read", p1)
+
+@script:python depends on report@
+p << descent.p;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: table taken from a second read of the entry; use the snapshot that was classified")
+
+@script:python depends on report@
+p1 << twice.p1;
+p2 << twice.p2;
+@@
+
+if p1[0].line != p2[0].line or p1[0].column != p2[0].column:
+	coccilib.report.print_report(p2[0], "ERROR: entry read again, first on line %s; use one snapshot" % p1[0].line)

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: Let architectures age guest memory without mmu_lock
+///
+/// Aging only asks whether pages were used and forgets that they were, and answers
+/// that are a little stale do no harm. Yet each of the notifier's three young
+/// operations takes mmu_lock, for write where it is an rwlock, once per page that
+/// MGLRU, page_idle or DAMON look at. Faulting vCPUs pay for that.
+///
+/// Add the flag that says that a range is walked without the lock, and set it for
+/// aging if the architecture selects KVM_MMU_LOCKLESS_AGING, the VM can be aged so,
+/// and the operator has not switched it off. What then protects the walk:
+///
+///  - memslots: kvm->srcu, as before;
+///  - page tables: RCU, in the architecture's handler;
+///  - their entries: one cmpxchg on the value that was looked at, same place.
+///
+/// clear_flush_young() still flushes TLBs if something was young; that never needed
+/// mmu_lock. Names are those that later kernels have for the same thing.
+// File: include/linux/kvm_host.h
+// Hunks: 6.12 struct kvm_gfn_range 1
+// Applied: 6.12 struct kvm_gfn_range \blockless\b
+// File: virt/kvm/kvm_main.c
+// Hunks: 6.12 - 1
+// Hunks: 6.12 struct kvm_mmu_notifier_range 1
+// Hunks: 6.12 __kvm_handle_hva_range 3
+// Hunks: 6.12 kvm_handle_hva_range 3
+// Hunks: 6.12 kvm_handle_hva_range_no_flush 3
+// Applied: 6.12 - lockless_aging\.h
+// Applied: 6.12 struct kvm_mmu_notifier_range \blockless\b
+// Applied: 6.12 __kvm_handle_hva_range if \(!range->lockless\)
+// Applied: 6.12 kvm_handle_hva_range \bkvm_age_lockless\b
+// Applied: 6.12 kvm_handle_hva_range_no_flush \bkvm_age_lockless\b
+
+@@
+@@
+ struct kvm_gfn_range {
+ 	...
+ 	bool may_block;
++	bool lockless;
+ };
+
+@@
+@@
+ struct kvm_mmu_notifier_range {
+ 	...
+ 	bool may_block;
++	bool lockless;
+ };
+
+@@
+@@
+ #include "kvm_mm.h"
++#include "lockless_aging.h"
+
+@@
+identifier kvm, range, gfn_range, r;
+symbol true;
+@@
+ __kvm_handle_hva_range(struct kvm *kvm, const struct kvm_mmu_notifier_range *range)
+ {
+ 	<...
+(
+ 	gfn_range.may_block = range->may_block;
++	gfn_range.lockless = range->lockless;
+|
+ 	r.found_memslot = true;
+-	KVM_MMU_LOCK(kvm);
++	if (!range->lockless)
++		KVM_MMU_LOCK(kvm);
+|
+-	if (r.found_memslot)
++	if (r.found_memslot && !range->lockless)
+ 		KVM_MMU_UNLOCK(kvm);
+)
+ 	...>
+ }
+
+@@
+identifier f = { kvm_handle_hva_range, kvm_handle_hva_range_no_flush };
+identifier kvm, range;
+symbol false;
+@@
+ f(...)
+ {
+ 	...
+ 	const struct kvm_mmu_notifier_range range = {
+ 		...,
+ 		.may_block = false,
++		.lockless	= kvm_age_lockless(kvm),
+ 	};
++	kvm_mn_ret_t r;
+ 	...
+-	return __kvm_handle_hva_range(kvm, &range).ret;
++	r = __kvm_handle_hva_range(kvm, &range);
++	kvm_count_aging(r.found_memslot, range.lockless);
++	return r.ret;
+ }

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+/// RISC-V: KVM: Don't skip mapped pages behind a hole
+///
+/// Where nothing is mapped, unmapping and write-protection step by the size that an
+/// entry of that level maps, from wherever they are. If that is not aligned, the
+/// next step lands in the middle of what the next entry maps, and all in between is
+/// left out: pages stay mapped that were freed, or writable although dirty logging
+/// counts on a fault. Step to the next entry instead.
+// File: arch/riscv/kvm/mmu.c
+// Hunks: 6.12 gstage_unmap_range 1
+// Hunks: 6.12 gstage_wp_range 1
+// Applied: 6.12 - !addr \+= page_size;
+
+@@
+identifier f = { gstage_unmap_range, gstage_wp_range };
+identifier addr, page_size;
+@@
+ f(...)
+ {
+ 	<...
+-	addr += page_size;
++	addr = ALIGN_DOWN(addr, page_size) + page_size;
+ 	...>
+ }

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+/// RISC-V: KVM: Retire the G-stage root through RCU
+///
+/// When a process exits, its VM's G-stage tables are torn down by the notifier's
+/// ->release(), and nothing keeps rmap walks of other processes from asking for the
+/// age of its pages at that very moment: both are mere readers of the notifier's
+/// SRCU. All that saves them today is mmu_lock.
+///
+/// Give those who come without it a handle of their own, in which table and number
+/// of levels are one word. Hide it first when the VM goes, then unmap and flush, and
+/// free the root after a grace period. synchronize_rcu() is safe there, while
+/// synchronize_srcu() would wait for ->release() itself.
+///
+/// The header for walks outside of mmu.c comes along, and with it the declaration
+/// of gstage_remote_tlb_flush().
+// File: arch/riscv/include/asm/kvm_host.h
+// Hunks: 6.12 - 1
+// Hunks: 6.12 struct kvm_arch 1
+// Applied: 6.12 - linux/pgtable_walk\.h
+// Applied: 6.12 struct kvm_arch \bgstage_root\b
+// File: arch/riscv/kvm/mmu.c
+// Hunks: 6.12 - 1
+// Hunks: 6.12 gstage_remote_tlb_flush 1
+// Hunks: 6.12 kvm_riscv_gstage_alloc_pgd 1
+// Hunks: 6.12 kvm_riscv_gstage_free_pgd 3
+// Applied: 6.12 - "gstage_walk\.h"
+// Applied: 6.12 gstage_remote_tlb_flush ^void
+// Applied: 6.12 kvm_riscv_gstage_alloc_pgd \bgstage_publish_root\b
+// Applied: 6.12 kvm_riscv_gstage_free_pgd \bsynchronize_rcu\b
+
+@@
+@@
+ #include <linux/kvm_types.h>
++#include <linux/pgtable_walk.h>
+
+@@
+@@
+ struct kvm_arch {
+ 	...
+ 	phys_addr_t pgd_phys;
++	struct pgtable_root gstage_root;
+ 	...
+ };
+
+@@
+@@
+ #include <asm/pgtable.h>
++
++#include "gstage_walk.h"
+
+@@
+@@
+-static void gstage_remote_tlb_flush(
++void gstage_remote_tlb_flush(
+ 	...) { ... }
+
+@@
+identifier kvm, pgd_page;
+@@
+ kvm_riscv_gstage_alloc_pgd(struct kvm *kvm)
+ {
+ 	...
+ 	kvm->arch.pgd_phys = page_to_phys(pgd_page);
++	gstage_publish_root(kvm, gstage_pgd_levels);
+ 	...
+ }
+
+@@
+identifier kvm, pgd;
+@@
+ kvm_riscv_gstage_free_pgd(struct kvm *kvm)
+ {
+ 	...
+ 	if (kvm->arch.pgd) {
++		pgtable_root_unpublish(&kvm->arch.gstage_root);
+ 		gstage_unmap_range(kvm, 0UL, gstage_gpa_size, false);
+ 		...
+ 	}
+ 	...
+-	if (pgd)
++	if (pgd) {
++		/* Lockless agers may have found the root before it was hidden. */
++		synchronize_rcu();
+ 		free_pages((unsigned long)pgd, get_order(gstage_pgd_size));
++	}
+ }

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+/// RISC-V: KVM: Expect G-stage entries to change under mmu_lock
+///
+/// A walker without mmu_lock changes leaves and looks at tables while they are
+/// mapped. gstage_set_pte() is the one writer left that stores plainly and reads an
+/// entry more than once:
+///
+///  - take one snapshot per level, and go by that;
+///  - link a new table with release order, so that whoever finds it, hardware
+///    included, finds it zeroed (pairs with the address dependency of those who
+///    walk);
+///  - replace the final entry by xchg, so that no cmpxchg of an ager gets in between,
+///    and go by the new value when deciding to flush.
+// File: arch/riscv/kvm/mmu.c
+// Hunks: 6.12 gstage_set_pte 5
+// Applied: 6.12 gstage_set_pte \bgstage_link_table\b
+// Applied: 6.12 gstage_set_pte \bgstage_xchg_pte\b
+
+@@
+typedef gpa_t, pte_t;
+identifier kvm, level, pcache, addr, new_pte, next_ptep, ptep;
+expression table;
+@@
+ gstage_set_pte(struct kvm *kvm, u32 level, struct kvm_mmu_memory_cache *pcache, gpa_t addr,
+		const pte_t *new_pte)
+ {
+ 	...
+ 	while (...) {
++		pte_t pte = ptep_get(ptep);
++
+-		if (gstage_pte_leaf(ptep))
++		if (gstage_pte_leaf(&pte))
+ 			return -EEXIST;
+ 
+-		if (!pte_val(ptep_get(ptep))) {
++		if (!pte_val(pte)) {
+ 			...
+-			set_pte(ptep, table);
++			gstage_link_table(ptep, table);
+ 		} else {
+-			if (gstage_pte_leaf(ptep))
+-				return -EEXIST;
+-			next_ptep = (pte_t *)gstage_pte_page_vaddr(ptep_get(ptep));
++			next_ptep = (pte_t *)gstage_pte_page_vaddr(pte);
+ 		}
+ 		...
+ 	}
+ 
+-	set_pte(ptep, *new_pte);
+-	if (gstage_pte_leaf(ptep))
++	gstage_xchg_pte(ptep, *new_pte);
++	if (gstage_pte_leaf(new_pte))
+ 		gstage_remote_tlb_flush(...);
+ 	...
+ }

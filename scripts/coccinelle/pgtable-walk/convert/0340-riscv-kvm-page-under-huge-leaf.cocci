@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+/// RISC-V: KVM: Let a page be mapped where a huge leaf is
+///
+/// While dirty pages are logged, memory is mapped in pages of 4 KiB. A write to
+/// hugetlbfs memory that was mapped before then finds the huge leaf, gets -EEXIST, and
+/// KVM_RUN fails. Unmap the leaf and go on: all else that it maps faults in again,
+/// page by page.
+// File: arch/riscv/kvm/mmu.c
+// Hunks: 6.12 gstage_set_pte 1
+// Applied: 6.12 gstage_set_pte !EEXIST
+
+@@
+typedef gpa_t, pte_t;
+identifier kvm, level, pcache, addr, new_pte, current_level;
+@@
+ gstage_set_pte(struct kvm *kvm, u32 level, struct kvm_mmu_memory_cache *pcache, gpa_t addr,
+		const pte_t *new_pte)
+ {
+ 	...
+ 	while (current_level != level) {
+ 		...
+-		if (gstage_pte_leaf(&pte))
+-			return -EEXIST;
++		if (gstage_pte_leaf(&pte)) {
++			gstage_unmap_entry(kvm, current_level, addr);
++			pte = __pte(0);
++		}
+ 		...
+ 	}
+ 	...
+ }

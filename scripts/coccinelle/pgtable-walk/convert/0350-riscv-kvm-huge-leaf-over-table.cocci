@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+/// RISC-V: KVM: Don't lose a table to the huge leaf that replaces it
+///
+/// When dirty logging ends, hugetlbfs memory is mapped by huge leaves again. These
+/// are written over the entries that point to tables of pages: each table is lost
+/// for ever, and vCPUs may go on with translations cached from it, for a fence by
+/// address does not reach beyond leaf entries. Unmap what is below the entry first,
+/// which frees the table after a fence of the VMID and a grace period.
+// File: arch/riscv/kvm/mmu.c
+// Hunks: 6.12 gstage_set_pte 1
+// Applied: 6.12 gstage_set_pte PGTABLE_TABLE
+
+@@
+typedef gpa_t, pte_t;
+identifier kvm, level, pcache, addr, new_pte, ptep;
+@@
+ gstage_set_pte(struct kvm *kvm, u32 level, struct kvm_mmu_memory_cache *pcache, gpa_t addr,
+		const pte_t *new_pte)
+ {
+ 	...
++	if (gstage_entry_kind(ptep, level) == PGTABLE_TABLE)
++		gstage_unmap_entry(kvm, level, addr);
+ 	gstage_xchg_pte(ptep, *new_pte);
+ 	...
+ }

@@ -1,0 +1,951 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of apply.py, need and fetch-base, on small trees made here; with
+--base TREE also of the repository's own conversions, on the files of a
+pristine kernel tree that they name.  Speaks KTAP."""
+import argparse
+import contextlib
+import hashlib
+import importlib.util
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+APPLY = HERE / "apply.py"
+CONVERT = "scripts/coccinelle/pgtable-walk/convert"
+
+
+class Skip(Exception):
+    pass
+
+
+def load_apply():
+    spec = importlib.util.spec_from_file_location("apply", APPLY)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["apply"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+sys.dont_write_bytecode = True
+tool = load_apply()
+
+FAKE_C = """\
+// fake
+#include <linux/fake.h>
+
+struct pair {
+	int left;
+};
+
+static int one(int a)
+{
+	old_call(a);
+	return 0;
+}
+
+/* two calls */
+static int two(int a)
+{
+	old_call(a);
+	if (a)
+		old_call(a + 1);
+	return 0;
+}
+
+int doomed(void)
+{
+	return 0;
+}
+
+int last(void)
+{
+	return 0;
+}
+"""
+
+CALLS = """\
+// SPDX-License-Identifier: GPL-2.0
+/// fake: Call the new thing
+///
+/// It is better.
+// File: kernel/fake.c
+// Hunks: 6.12 one 1
+// Hunks: 6.12 two 2
+// Hunks: 6.12 struct pair 1
+// Applied: 6.12 one new_call
+// Applied: 6.12 two new_call
+// Applied: 6.12 struct pair right
+@@
+expression e;
+@@
+- old_call(e)
++ new_call(e)
+@@
+@@
+ struct pair {
+	...
+	int left;
++	int right;
+ };
+"""
+
+DOOM = """\
+/// fake: Drop what nobody calls, add what somebody will
+// File: kernel/fake.c
+// Hunks: 6.12 - 1
+// Hunks: 6.12 doomed 1
+// Applied: 6.12 doomed !.
+// Applied: 6.12 - ^int added\\(
+@@
+@@
+- int doomed(...) { ... }
+@@
+@@
++int added(void)
++{
++	return 1;
++}
++
+ static int one(...) { ... }
+"""
+
+HOOKS = """\
+/// fake: Hook it up
+///
+File: lib/Kconfig
+After: source "lib/math/Kconfig"
+Add: source "lib/pgtable-walk/Kconfig"
+File: lib/Kconfig
+In: config KVM
+After: 	select COMMON
+Add: 	select PGTABLE_WALK
+File: lib/Makefile
+Before: obj-y += z.o
+Add: # the walker
+Add: obj-y += pgtable-walk/
+File: lib/Makefile
+Replace: obj-y += b.o
+Replace: obj-y += c.o
+Add: obj-y += b.o d.o
+File: lib/Makefile
+At: end
+Add: 
+Add: # end
+"""
+
+KCONFIG = """\
+source "lib/math/Kconfig"
+
+config KVM
+	bool "KVM"
+	select COMMON
+
+	help
+	  It.
+
+config OTHER
+	select COMMON
+"""
+
+KCONFIG_AFTER = KCONFIG.replace('Kconfig"\n', 'Kconfig"\nsource "lib/pgtable-walk/Kconfig"\n').replace(
+    "COMMON\n\n", "COMMON\n\tselect PGTABLE_WALK\n\n")
+MAKEFILE = "obj-y += a.o\nobj-y += b.o\nobj-y += c.o\nobj-y += z.o\n"
+MAKEFILE_AFTER = ("obj-y += a.o\nobj-y += b.o d.o\n# the walker\nobj-y += pgtable-walk/\n"
+                  "obj-y += z.o\n\n# end\n")
+
+BASE_FILES = {
+    "Makefile": "# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\n",
+    "Kconfig": "# top\n",
+    "kernel/fake.c": FAKE_C,
+    "kernel/other.c": "int other(int a)\n{\n\treturn old_call(a);\n}\n",
+    "lib/Kconfig": KCONFIG,
+    "lib/Makefile": MAKEFILE,
+}
+OVERLAY_FILES = {
+    "include/linux/walk_fake.h": "/* new */\n",
+    "lib/pgtable-walk/Kconfig": "config PGTABLE_WALK\n\tbool\n",
+    "arch/fake/run": "#!/bin/sh\n",
+    "README.md": "not for the tree\n",
+    f"{CONVERT}/0001-calls.cocci": CALLS,
+    f"{CONVERT}/0002-doom.cocci": DOOM,
+    f"{CONVERT}/0002-doom.edit": HOOKS,
+}
+
+
+class Bench:
+    """An overlay and a kernel tree in a directory of their own."""
+
+    def __init__(self, directory):
+        self.dir = directory
+        self.root, self.tree = directory / "overlay", directory / "tree"
+        self.tmp = directory / "tmp"
+        self.tmp.mkdir()
+        put(self.root, OVERLAY_FILES)
+        put(self.tree, BASE_FILES)
+        (self.root / "arch/fake/run").chmod(0o755)
+
+    def conversion(self, name, old, new):
+        path = self.root / CONVERT / name
+        text = path.read_text()
+        assert old in text, f"fixture: no '{old}' in {name}"
+        path.write_text(text.replace(old, new, 1))
+
+    def edit(self, name, old, new):
+        path = self.tree / name
+        text = path.read_text()
+        assert old in text, f"fixture: no '{old}' in {name}"
+        path.write_text(text.replace(old, new, 1))
+
+    def run(self, *args, tree=None, command=(APPLY,), **popen):
+        env = {**os.environ, "TMPDIR": str(self.tmp), **popen.pop("env", {})}
+        return subprocess.run([*command, "--overlay-root", self.root, *args, tree or self.tree],
+                              capture_output=True, text=True, env=env, check=False,
+                              timeout=300, **popen)
+
+    def patched(self, code):
+        """Run apply.py with some of it replaced."""
+        script = self.dir / "patched.py"
+        script.write_text("import importlib.util, os, signal, sys\n"
+                          f"spec = importlib.util.spec_from_file_location('apply', {str(APPLY)!r})\n"
+                          "m = sys.modules['apply'] = importlib.util.module_from_spec(spec)\n"
+                          f"spec.loader.exec_module(m)\n{code}\nm.main()\n")
+        return self.run(command=(sys.executable, "-B", script))
+
+    def applied(self, *args, **kwargs):
+        out = self.run(*args, **kwargs)
+        assert out.returncode == 0, f"failed: {out.stderr}"
+        assert not out.stderr, f"stderr: {out.stderr}"
+        return out.stdout
+
+    def refused(self, *words, run=None, tree=None, args=()):
+        """apply refuses in one line that has all these words, and changes nothing."""
+        watched = tree or self.tree
+        small = watched.is_relative_to(self.dir)
+        before = snapshot(watched) if small else None
+        out = run() if run else self.run(*args, tree=tree)
+        assert out.returncode == 1, f"exit {out.returncode}, {out.stdout}{out.stderr}"
+        lines = out.stderr.splitlines()
+        assert len(lines) == 1, f"not one line: {out.stderr}"
+        for word in words:
+            assert word in lines[0], f"no '{word}' in: {lines[0]}"
+        assert before == (snapshot(watched) if small else None), "the tree was changed"
+        assert not list(self.tmp.iterdir()), f"left behind: {list(self.tmp.iterdir())}"
+
+
+def put(root, files):
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+
+
+def snapshot(tree):
+    """All there is to know about a tree but access and directory times."""
+    found = {}
+    for path in tree.rglob("*"):
+        stat = path.lstat()
+        content = ("", 0) if path.is_dir() else \
+            (hashlib.sha256(path.read_bytes()).hexdigest(), stat.st_mtime_ns)
+        found[str(path.relative_to(tree))] = (stat.st_mode, stat.st_uid, stat.st_gid, *content)
+    return found
+
+
+def as_root():
+    if os.geteuid():
+        raise Skip("needs root")
+
+
+class Mount:
+    """A mount for the length of a test; SKIP where that is not allowed."""
+
+    def __init__(self, *args, at):
+        as_root()
+        out = subprocess.run(["mount", *args, at], capture_output=True, text=True, check=False)
+        if out.returncode:
+            raise Skip(f"mount: {out.stderr.strip()}")
+        self.at = at
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", self.at], check=True)
+
+
+# ---- what it does ----
+
+def test_converts(b):
+    out = b.applied()
+    text = (b.tree / "kernel/fake.c").read_text()
+    assert text.count("new_call") == 3 and "old_call" not in text and "\tint right;" in text
+    assert "doomed" not in text and "int added(void)\n{\n\treturn 1;\n}\n\nstatic int one" in text
+    assert (b.tree / "lib/Kconfig").read_text() == KCONFIG_AFTER
+    assert (b.tree / "lib/Makefile").read_text() == MAKEFILE_AFTER
+    assert (b.tree / "include/linux/walk_fake.h").read_text() == "/* new */\n"
+    assert not (b.tree / "README.md").exists() and not (b.tree / CONVERT).exists()
+    lines = out.splitlines()
+    assert len(lines) == 3 and lines[0].startswith("0001-calls ") and "4 hunks" in lines[0], out
+    assert "7 hunks" in lines[1] and "2 conversions, 3 new files, 3 converted" in lines[2], out
+
+
+def test_keeps_modes_owners_times(b):
+    (b.tree / "kernel/fake.c").chmod(0o600)
+    (b.tree / "lib/Makefile").chmod(0o755)
+    if os.geteuid() == 0:
+        for path in [b.tree, *b.tree.rglob("*")]:
+            os.chown(path, 1234, 1235)
+    before = snapshot(b.tree)
+    b.applied()
+    after = snapshot(b.tree)
+    for path, (mode, uid, gid, digest, mtime) in before.items():
+        assert after[path][:3] == (mode, uid, gid), path
+        if after[path][3] == digest:
+            assert after[path][4] == mtime, f"{path}: touched"
+    assert after["kernel/fake.c"][3] != before["kernel/fake.c"][3]
+    assert after["arch/fake/run"][0] & 0o777 == 0o755
+    assert after["include/linux/walk_fake.h"][0] & 0o777 == 0o644
+    assert all(a[1:3] == before["lib"][1:3] for a in after.values()), "owners of new files"
+
+
+def test_second_run_does_nothing(b):
+    b.applied()
+    before = snapshot(b.tree)
+    out = b.applied()
+    assert "nothing to do" in out and "2 conversions, 3 new files" in out, out
+    assert before == snapshot(b.tree)
+
+
+def test_second_run_without_record(b):
+    b.applied()
+    (b.tree / tool.MANIFEST).unlink()
+    before = snapshot(b.tree)
+    assert "nothing to do" in b.applied()
+    assert before == snapshot(b.tree)
+
+
+def test_new_conversion_on_converted_tree(b):
+    b.applied()
+    put(b.root, {f"{CONVERT}/0003-more.edit":
+                 "/// more\nFile: Kconfig\nAfter: # top\nAdd: # more\n"})
+    out = b.applied()
+    assert "0003-more" in out and "0001" not in out, out
+    assert (b.tree / "Kconfig").read_text() == "# top\n# more\n"
+
+
+def test_check_only_and_quiet(b):
+    before = snapshot(b.tree)
+    assert "can be converted" in b.applied("--check-only")
+    assert before == snapshot(b.tree)
+    assert b.applied("--quiet") == ""
+    assert "nothing to do" in b.applied("--check-only")
+
+
+def test_other_base_is_left_out(b):
+    b.conversion("0001-calls.cocci", "@@\n", "// File: kernel/other.c\n// Hunks: 7.3 other 1\n"
+                 "// Applied: 7.3 other new_call\n@@\n")
+    b.conversion("0002-doom.edit", "File: lib/Makefile\nAt", "File: lib/Makefile\nBase: 7.3\nAt")
+    before = (b.tree / "kernel/other.c").read_text()
+    b.applied()
+    assert (b.tree / "kernel/other.c").read_text() == before
+    assert not (b.tree / "lib/Makefile").read_text().endswith("# end\n")
+
+
+def test_git_ignored_files_stay(b):
+    subprocess.run(["git", "init", "-q", b.root], check=True)
+    put(b.root, {".gitignore": "*.o\n", "lib/pgtable-walk/x.o": "o"})
+    b.applied()
+    assert (b.tree / "lib/pgtable-walk/Kconfig").exists()
+    assert not (b.tree / "lib/pgtable-walk/x.o").exists()
+
+
+def test_users_git_tree(b):
+    def git(*args):
+        return subprocess.run(["git", "-C", b.tree, "-c", "user.name=n", "-c", "user.email=e", *args],
+                              capture_output=True, text=True, check=True).stdout
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "stock")
+    b.edit("kernel/fake.c", "static int two", "static int deux")
+    git("commit", "-qam", "theirs")
+    b.refused("kernel/fake.c", "two: 2 hunks expected, 0 found, not in the tree")
+    assert git("status", "--porcelain") == ""
+    git("reset", "-q", "--hard", "HEAD^")
+    b.applied()
+    assert " M kernel/fake.c" in git("status", "--porcelain")
+
+
+# ---- counts ----
+
+def test_count_stated_too_high(b):
+    b.conversion("0001-calls.cocci", "two 2", "two 3")
+    b.refused("kernel/fake.c", "0001-calls.cocci", "two: 3 hunks expected, 2 found")
+
+
+def test_count_stated_too_low(b):
+    b.conversion("0001-calls.cocci", "two 2", "two 1")
+    b.refused("kernel/fake.c", "0001-calls.cocci", "two: 1 hunks expected, 2 found")
+
+
+def test_function_edited_away(b):
+    b.edit("kernel/fake.c", "static int one", "static int uno")
+    b.refused("kernel/fake.c", "0001-calls.cocci", "one: 1 hunks expected, 0 found, not in the tree",
+              "uno: 0 hunks expected, 1 found")
+
+
+def test_removed_function_edited_away(b):
+    b.edit("kernel/fake.c", "int doomed(void)\n{\n\treturn 0;\n}\n\n", "")
+    b.refused("kernel/fake.c", "0002-doom.cocci", "doomed: 1 hunks expected, 0 found")
+
+
+def test_call_edited_away(b):
+    b.edit("kernel/fake.c", "\tif (a)\n\t\told_call(a + 1);\n", "")
+    b.refused("kernel/fake.c", "two: 2 hunks expected, 1 found")
+
+
+def test_rule_matches_elsewhere(b):
+    b.edit("kernel/fake.c", "int last(void)\n{\n", "int last(void)\n{\n\told_call(1);\n")
+    b.refused("kernel/fake.c", "last: 0 hunks expected, 1 found")
+
+
+def test_struct_edited_away(b):
+    b.edit("kernel/fake.c", "int left;", "int first;")
+    b.refused("struct pair: 1 hunks expected, 0 found")
+
+
+def test_file_missing(b):
+    (b.tree / "kernel/fake.c").unlink()
+    b.refused("kernel/fake.c", "0001-calls.cocci", "no such file")
+
+
+def test_half_converted_function(b):
+    b.edit("kernel/fake.c", "old_call(a);\n\treturn", "new_call(a);\n\treturn")
+    b.refused("kernel/fake.c", "one: 1 hunks expected, 0 found", "partly converted")
+
+
+def test_half_converted_tree(b):
+    b.applied()
+    text = (b.tree / "kernel/fake.c").read_text().replace("new_call", "old_call")
+    (b.tree / "kernel/fake.c").write_text(text)
+    b.refused("kernel/fake.c", "0001-calls.cocci", "struct pair", "partly converted")
+
+
+def test_later_conversion_there_already(b):
+    b.applied()
+    text = (b.tree / "kernel/fake.c").read_text().replace("new_call", "old_call")
+    (b.tree / "kernel/fake.c").write_text(text.replace("\tint right;\n", ""))
+    b.refused("kernel/fake.c", "0002-doom.cocci", "doomed: 1 hunks expected, 0 found")
+
+
+def test_applied_line_wrong(b):
+    b.conversion("0001-calls.cocci", "two new_call", "two newer_call")
+    b.refused("kernel/fake.c", "0001-calls.cocci", "Applied: 6.12 two newer_call")
+
+
+# ---- edits ----
+
+def test_anchor_missing(b):
+    b.edit("lib/Kconfig", "math", "maths")
+    b.refused("lib/Kconfig", "0002-doom.edit:3", 'source "lib/math/Kconfig"', "0 times")
+
+
+def test_anchor_twice(b):
+    b.edit("lib/Makefile", "obj-y += z.o\n", "obj-y += z.o\nobj-y += z.o\n")
+    b.refused("lib/Makefile", "0002-doom.edit", "obj-y += z.o", "2 times")
+
+
+def test_anchor_outside_scope(b):
+    b.edit("lib/Kconfig", "\tselect COMMON\n\n", "\n")
+    b.refused("lib/Kconfig", "0002-doom.edit", "select COMMON", "0 times")
+
+
+def test_scope_missing(b):
+    b.edit("lib/Kconfig", "config KVM\n", "config KVM_OTHER\n")
+    b.refused("lib/Kconfig", "0002-doom.edit", "config KVM", "0 times")
+
+
+def test_anchor_tabs_count(b):
+    b.edit("lib/Kconfig", "\tselect COMMON\n\n", "        select COMMON\n\n")
+    b.refused("lib/Kconfig", "select COMMON", "0 times")
+
+
+def test_edit_there_already(b):
+    b.edit("lib/Makefile", "obj-y += z.o", "# the walker\nobj-y += pgtable-walk/\nobj-y += z.o")
+    b.refused("lib/Makefile", "0002-doom.edit", "there already")
+
+
+# ---- new files ----
+
+def test_collision(b):
+    put(b.tree, {"include/linux/walk_fake.h": "/* theirs */\n"})
+    b.refused("include/linux/walk_fake.h", "move it away")
+
+
+def test_new_file_edited_in_repository(b):
+    b.applied()
+    put(b.root, {"include/linux/walk_fake.h": "/* newer */\n"})
+    before = snapshot(b.tree)
+    b.applied()
+    assert (b.tree / "include/linux/walk_fake.h").read_text() == "/* newer */\n"
+    after = snapshot(b.tree)
+    changed = {p for p in after if after[p] != before.get(p)}
+    assert changed == {"include/linux/walk_fake.h", tool.MANIFEST}, changed
+
+
+def test_new_file_edited_in_tree(b):
+    b.applied()
+    put(b.tree, {"include/linux/walk_fake.h": "/* by hand */\n"})
+    b.refused("include/linux/walk_fake.h", "edited since")
+
+
+def test_new_file_renamed_in_repository(b):
+    b.applied()
+    (b.root / "include/linux/walk_fake.h").rename(b.root / "include/linux/walk_real.h")
+    b.applied()
+    assert not (b.tree / "include/linux/walk_fake.h").exists()
+    assert (b.tree / "include/linux/walk_real.h").exists()
+
+
+def test_directory_in_the_way(b):
+    put(b.tree, {"arch/fake": "a file\n"})
+    b.refused("arch/fake")
+
+
+# ---- bad trees ----
+
+def test_etc(b):
+    b.refused("/etc", "not a kernel source tree", tree=pathlib.Path("/etc"))
+    b.refused("/nowhere", "not a kernel source tree", tree=pathlib.Path("/nowhere"))
+
+
+def test_unsupported_version(b):
+    b.edit("Makefile", "PATCHLEVEL = 12", "PATCHLEVEL = 6")
+    b.refused("Linux 6.6", "for 6.12 only")
+
+
+def test_damaged_record(b):
+    put(b.tree, {tool.MANIFEST: "[1"})
+    b.refused(tool.MANIFEST, "damaged")
+
+
+def test_read_only(b):
+    with Mount("--bind", b.tree, at=b.tree):
+        subprocess.run(["mount", "-o", "remount,bind,ro", b.tree], check=True)
+        b.refused(str(b.tree), "Read-only file system")
+
+
+def test_no_permission(b):
+    as_root()
+    for path in [b.dir, *b.dir.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    os.chmod(b.tmp, 0o1777)
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    for python in (sys.executable, "/usr/bin/python3"):
+        with contextlib.suppress(OSError):
+            subprocess.run([python, "--version"], capture_output=True, check=True, **nobody)
+            b.refused(str(b.tree), "Permission denied",
+                      run=lambda p=python: b.run(command=(p, "-B", APPLY), **nobody))
+            return
+    raise Skip("no Python that an unprivileged user can run")
+
+
+def test_full_disk(b):
+    tree = b.dir / "small"
+    tree.mkdir()
+    put(b.root, {f"lib/pgtable-walk/big{i}.c": "x" * 30000 for i in range(8)})
+    with Mount("-t", "tmpfs", "-o", "size=160k", "none", at=tree):
+        put(tree, BASE_FILES)
+        b.refused(str(tree), "No space left", tree=tree)
+        for i in range(8):
+            (b.root / f"lib/pgtable-walk/big{i}.c").unlink()
+        b.applied(tree=tree)
+
+
+def test_full_temporary_disk(b):
+    with Mount("-t", "tmpfs", "-o", "size=4k", "none", at=b.tmp):
+        b.refused("No space left")
+
+
+def test_rename_fails_midway(b):
+    b.refused("No space left", run=lambda: b.patched(
+        "rename, calls = os.rename, []\n"
+        "def failing(a, b):\n"
+        "    calls.append(a)\n"
+        "    if len(calls) == 6:\n"
+        "        raise OSError(28, 'No space left on device', str(b))\n"
+        "    rename(a, b)\n"
+        "os.rename = failing\n"))
+
+
+# ---- interruptions ----
+
+def stopped(b, number):
+    """Signal apply.py while spatch runs."""
+    shims, flag = b.dir / "bin", b.dir / "started"
+    put(shims, {"spatch": f"#!/bin/sh\necho $$ >{flag}.new; mv {flag}.new {flag}; exec sleep 60\n"})
+    (shims / "spatch").chmod(0o755)
+    env = {**os.environ, "TMPDIR": str(b.tmp), "PATH": f"{shims}:{os.environ['PATH']}"}
+    child = subprocess.Popen([APPLY, "--overlay-root", b.root, b.tree], env=env, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while not flag.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.send_signal(number)
+    out, err = child.communicate(timeout=30)
+    assert not os.path.exists(f"/proc/{flag.read_text().strip()}"), "spatch goes on"
+    return subprocess.CompletedProcess([], child.returncode, out, err)
+
+
+def test_sigterm_in_spatch(b):
+    b.refused("stopped by SIGTERM", run=lambda: stopped(b, signal.SIGTERM))
+
+
+def test_sigint_in_spatch(b):
+    b.refused("stopped by SIGINT", run=lambda: stopped(b, signal.SIGINT))
+
+
+def test_sigterm_while_writing(b):
+    b.refused("stopped by SIGTERM", run=lambda: b.patched(
+        "make = m.Transaction.make_parents\n"
+        "def noisy(self, dest):\n"
+        "    make(self, dest)\n"
+        "    if dest.name == 'Kconfig':\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "m.Transaction.make_parents = noisy\n"))
+
+
+def test_two_at_once(b):
+    b.refused("another apply", run=lambda: b.patched(
+        f"import fcntl\nlock = os.open({str(b.tree)!r}, os.O_RDONLY)\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX)\n"))
+
+
+# ---- errors in conversions ----
+
+def test_spatch_error(b):
+    b.conversion("0001-calls.cocci", "- old_call(e)", "- old_call((e)")
+    log = b.root / "build/log/spatch-0001-calls-kernel_fake.c.log"
+    b.refused("kernel/fake.c", "0001-calls.cocci", "spatch failed", str(log))
+    assert log.stat().st_size
+
+
+def test_bad_headers(b):
+    name, good = "0001-calls.cocci", CALLS
+    for old, new, words in (
+            ("/// fake: Call the new thing\n///\n/// It is better.\n", "", "no commit message"),
+            ("two 2", "two x", f"{name}:7: not understood"),
+            ("two 2", "two 0", f"{name}:7: not understood"),
+            ("// Hunks: 6.12 one", "// Hunk: 6.12 one", f"{name}:6: not understood"),
+            ("two new_call", "two new_call(", f"{name}:10: bad regular expression"),
+            ("// File: kernel/fake.c\n", "", f"{name}:5: not understood"),
+            ("// Applied", "// Later", "not understood"),
+            ("6.12 struct pair 1", "7.3 struct pair 1", "needs Hunks and Applied"),
+            ("// Hunks: 6.12 two 2\n", "// Hunks: 6.12 two 2\n// Hunks: 6.12 two 2\n",
+             f"{name}:8: not understood")):
+        put(b.root, {f"{CONVERT}/{name}": good})
+        b.conversion(name, old, new)
+        b.refused(words)
+
+
+def test_bad_edits(b):
+    name, good = "0002-doom.edit", HOOKS
+    for old, new, words in (
+            ("File: lib/Kconfig\n", "", f"{name}:3: not understood"),
+            ("At: end", "At: start", "not understood"),
+            ("Before: ", "Befor: ", "not understood"),
+            ("Add: # the walker\nAdd: obj-y += pgtable-walk/\n", "", "no Add:"),
+            ("Add: obj-y += b.o d.o", "Add: obj-y += b.o\nAdd: obj-y += c.o", "part of what it adds")):
+        put(b.root, {f"{CONVERT}/{name}": good})
+        b.conversion(name, old, new)
+        b.refused(name, words)
+
+
+def test_number_twice(b):
+    put(b.root, {f"{CONVERT}/0002-other.edit": HOOKS})
+    b.refused("0002-other.edit", "0002")
+
+
+def test_no_conversions(b):
+    shutil.rmtree(b.root / CONVERT)
+    b.refused("Linux 6.12", "no version")
+
+
+# ---- --from ----
+
+def from_stock(b):
+    stock = b.dir / "stock"
+    shutil.copytree(b.tree, stock)
+    b.applied("--from", stock)
+    return stock
+
+
+def test_from_reconverts(b):
+    stock = from_stock(b)
+    before = snapshot(b.tree)
+    assert "nothing to do" in b.applied("--from", stock)
+    b.conversion("0001-calls.cocci", "+ new_call(e)", "+ new_call(e, 1)")
+    (b.root / CONVERT / "0002-doom.edit").unlink()
+    b.applied("--from", stock)
+    after = snapshot(b.tree)
+    assert "new_call(a, 1)" in (b.tree / "kernel/fake.c").read_text()
+    assert (b.tree / "lib/Makefile").read_text() == MAKEFILE
+    changed = {p for p in after if after[p] != before[p]}
+    assert changed == {"kernel/fake.c", "lib/Makefile", "lib/Kconfig", tool.MANIFEST}, changed
+
+
+def test_from_keeps_local_edits(b):
+    stock = from_stock(b)
+    b.edit("kernel/fake.c", "// fake", "// mine")
+    b.refused("kernel/fake.c", "edited since", args=("--from", stock))
+
+
+def test_from_other_version(b):
+    stock = from_stock(b)
+    (stock / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 6\n")
+    b.refused("not the Linux 6.12", args=("--from", stock))
+
+
+# ---- attribution ----
+
+def test_definitions(_):
+    text = """\
+#define MACRO(x) do { \\
+	x; } while (0)
+DEFINE_THING(a, b);
+static __must_check int f(struct x *a, int (*cb)(int))
+	__must_hold(&a->lock)
+{
+#ifdef A
+	if (a) {
+#else
+	if (b) {
+#endif
+		s = "}";  /* } */ c = '{';
+	}
+}
+int __g(void) { return 1; }
+struct __packed s {
+	union { int a; } u;
+} __aligned(8);
+static const struct ops table[] __section("x") = {
+	{ .f = f }, };
+#ifdef B
+int h(int a) {
+#else
+int h(void) {
+#endif
+	return 0;
+}
+enum e { A, B };
+typedef struct { int a; } anonymous;
+struct s var = { 1 };
+struct s *p(void)
+{
+}
+"""
+    found = [(d.name, d.first + 1, d.last + 1) for d in tool.definitions(text)]
+    assert found == [("f", 4, 14), ("__g", 15, 15), ("struct s", 16, 18), ("table", 19, 20),
+                     ("h", 24, 27), ("enum e", 28, 28), ("var", 30, 30), ("p", 31, 33)], found
+
+
+def counted(b, old, new):
+    put(b.dir, {"old.c": old, "new.c": new})
+    return dict(tool.hunks(b.dir / "old.c", b.dir / "new.c"))
+
+
+def test_hunks(b):
+    f, g, h = ("int %s(void)\n{\n\tx();\n\ty();\n\treturn 0;\n}\n\n" % n for n in "fgh")
+    assert counted(b, f + g + h, f + h) == {"g": 1}
+    assert counted(b, f + g + h, h) == {"f": 1, "g": 1}
+    assert counted(b, f + h, f + g + h) == {"-": 1}
+    assert counted(b, f + g, f + g + h) == {"-": 1}
+    assert counted(b, f + g, f.replace("x", "z") + g.replace("\tx();\n", "")) == {"f": 1, "g": 1}
+    assert counted(b, f, f.replace("\tx();", "\tx();\n\tx();")) == {"f": 1}
+    assert counted(b, f, f.replace("x", "a").replace("0", "1")) == {"f": 2}
+    assert counted(b, "#include <a>\n" + f, "#include <a>\n#include <b>\n" + f) == {"-": 1}
+    assert counted(b, f, f.replace("f", "q")) == {"f": 1}
+    assert counted(b, f, f) == {}
+
+
+# ---- need, fetch-base ----
+
+def helper(b, name, *args, **shims):
+    """Run one of the shell tools with some commands replaced."""
+    for command, script in shims.items():
+        put(b.dir / "bin", {command.replace("_", "-"): f"#!/bin/sh\n{script}\n"})
+        (b.dir / "bin" / command.replace("_", "-")).chmod(0o755)
+    env = {**os.environ, "PATH": f"{b.dir}/bin:{os.environ['PATH']}", "T": str(b.dir)}
+    return subprocess.run([HERE / name, *args], capture_output=True, text=True, env=env,
+                          check=False, timeout=60)
+
+
+DPKG = 'for p; do [ -e "$T/installed-$p" ] && printf "installed:%s " "$p"; done; exit 1'
+
+
+def test_need_has_all(b):
+    put(b.dir, {"installed-one": "", "installed-two": ""})
+    out = helper(b, "need", "one", "two", dpkg_query=DPKG, apt_get="exit 1")
+    assert (out.returncode, out.stdout, out.stderr) == (0, "", ""), out
+
+
+def test_need_installs(b):
+    put(b.dir, {"installed-one": ""})
+    apt = 'echo "$@" >>$T/calls; [ "$1" = update ] && : >$T/updated; [ -e $T/updated ]'
+    out = helper(b, "need", "one", "two", "three", dpkg_query=DPKG, apt_get=apt, id="echo 0")
+    assert out.returncode == 0 and len(out.stderr.splitlines()) == 1, out
+    calls = (b.dir / "calls").read_text().splitlines()
+    assert [c.split()[0] for c in calls] == ["install", "update", "install"], calls
+    assert calls[0].endswith(" two three"), calls
+
+
+def test_need_cannot(b):
+    shims = {"dpkg_query": DPKG, "apt_get": "echo E: no such thing; exit 100"}
+    out = helper(b, "need", "one", "two", id="echo 1000", sudo="exit 1", **shims)
+    assert out.returncode == 1 and len(out.stderr.splitlines()) == 1, out
+    assert "apt-get install one two" in out.stderr, out
+    out = helper(b, "need", "one", id="echo 0", **shims)
+    assert out.returncode == 1 and "E: no such thing" in out.stderr, out
+
+
+def test_fetch_base_refuses_unknown(b):
+    out = helper(b, "fetch-base", "5.4", b.dir / "x")
+    assert out.returncode == 1 and len(out.stderr.splitlines()) == 1 and "5.4" in out.stderr, out
+    assert not (b.dir / "x").exists()
+
+
+def test_fetch_base_leaves_no_half_tree(b):
+    if not os.path.exists("/usr/src/linux-source-6.12.tar.xz"):
+        raise Skip("linux-source-6.12 is not installed")
+    tar = 'while [ "$1" != -C ]; do shift; done; echo x >"$2/Makefile"; echo tar: broken >&2; exit 2'
+    out = helper(b, "fetch-base", "6.12", b.dir / "base", tar=tar, dpkg_query='for p; do :; done\n'
+                 'printf "installed:linux-source-6.12 installed:xz-utils "')
+    assert out.returncode == 1 and "tar: broken" in out.stderr, out
+    assert not list(b.dir.glob("base*"))
+    out = helper(b, "fetch-base", "6.12", b.dir / "base", tar=tar.replace("exit 2", "exit 0"))
+    assert out.returncode == 0 and (b.dir / "base/Makefile").read_text() == "x\n", out
+    assert [p.name for p in b.dir.glob("base*")] == ["base"]
+
+
+# ---- the repository's own conversions ----
+
+ROOT = HERE.parent.parent
+
+
+def real_copy(b, base):
+    """The files of a base that our conversions name."""
+    conversions = tool.load_conversions(ROOT / CONVERT)
+    version = tool.tree_version(base)
+    shutil.rmtree(b.tree)
+    for path in {"Makefile", "Kconfig"} | {p for c in conversions for p in c.paths(version)}:
+        (b.tree / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(base / path, b.tree / path)
+    b.root = ROOT
+    return conversions, version
+
+
+def remove_definition(path, name):
+    text = tool.read_text(path)
+    lines = text.split("\n")
+    for d in reversed([d for d in tool.definitions(text) if d.name == name]):
+        del lines[d.first:d.last + 1]
+    path.write_bytes(tool.encode("\n".join(lines)))
+
+
+def real_applies(b, base):
+    conversions, version = real_copy(b, base)
+    out = b.applied()
+    assert [line.split()[0] for line in out.splitlines()[:-1]] == \
+        [c.stem for c in conversions if c.paths(version)], out
+    before = snapshot(b.tree)
+    assert "nothing to do" in b.applied()
+    (b.tree / tool.MANIFEST).unlink()
+    del before[tool.MANIFEST]
+    assert "nothing to do" in b.applied()
+    assert before == snapshot(b.tree)
+
+
+def real_refuses(b, base):
+    """Stock without the first function that each conversion names in each file."""
+    conversions, version = real_copy(b, base)
+    for conv in conversions:
+        for section in conv.sections:
+            names = [n for n in section.hunks.get(version, ()) if n != "-"]
+            text = tool.read_text(base / section.path)
+            names = [n for n in names if any(d.name == n for d in tool.definitions(text))]
+            if names:
+                remove_definition(b.tree / section.path, names[0])
+                b.refused(section.path, f"{names[0]}: ", "not in the tree")
+                shutil.copy2(base / section.path, b.tree / section.path)
+
+
+def real_every_function(b, base):
+    """Each conversion, with each function that it names missing just then."""
+    conversions, version = real_copy(b, base)
+    stage = tool.Stage(b.tree, b.dir / "stage")
+    for conv in conversions:
+        for section in conv.sections:
+            for name in section.hunks.get(version, ()):
+                if name != "-":
+                    without(b, stage, conv, section, version, name)
+        if conv.paths(version):
+            tool.convert(conv, version, stage, ROOT, False)
+
+
+def without(b, stage, conv, section, version, name):
+    copy = b.dir / "without"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(b.tree, copy)
+    for path in stage.paths:
+        shutil.copy2(stage.directory / path, copy / path)
+    remove_definition(copy / section.path, name)
+    try:
+        tool.convert_file(conv, section, version, tool.Stage(copy, b.dir / "stage-without"), ROOT, False)
+    except tool.Refused as error:
+        assert section.path in str(error) and f"{name}: " in str(error), f"{conv.stem}: {error}"
+    else:
+        raise AssertionError(f"{conv.stem}: takes {section.path} without {name}")
+
+
+# ---- running ----
+
+def run_test(number, name, function):
+    with tempfile.TemporaryDirectory(prefix="test-apply-") as directory:
+        try:
+            function(Bench(pathlib.Path(directory)))
+        except Skip as reason:
+            print(f"ok {number} {name} # SKIP {reason}", flush=True)
+        except Exception:       # whatever it is, the test has failed
+            for line in traceback.format_exc().rstrip().split("\n"):
+                print(f"# {line}")
+            print(f"not ok {number} {name}", flush=True)
+            return 1
+        else:
+            print(f"ok {number} {name}", flush=True)
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", type=pathlib.Path, metavar="TREE", help="a pristine kernel tree")
+    parser.add_argument("-k", default="", metavar="WORD", help="only tests with this in their name")
+    args = parser.parse_args()
+    tests = {n[5:]: f for n, f in globals().items() if n.startswith("test_")}
+    if args.base:
+        base = args.base.resolve()
+        for function in (real_applies, real_refuses, real_every_function):
+            tests[f"{function.__name__}_{tool.tree_version(base)}"] = \
+                lambda b, f=function: f(b, base)
+    tests = {n: f for n, f in tests.items() if args.k in n}
+    print(f"KTAP version 1\n1..{len(tests)}", flush=True)
+    failed = sum(run_test(i, n, f) for i, (n, f) in enumerate(tests.items(), 1))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

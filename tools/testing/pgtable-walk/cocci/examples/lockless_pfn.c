@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+static __always_inline enum pgtable_walk_next
+bad_dirty(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *new,
+	  void *arg)
+{
+	if (entry->pte & _PAGE_DIRTY)
+		kvm_set_pfn_dirty(mine_pte_pfn(entry->pte)); /* expect 2 */
+	*new = entry->pte & ~_PAGE_DIRTY;
+	return PGTABLE_WALK_NEXT;
+}
+
+static enum pgtable_walk_next
+bad_reference(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *new,
+	      void *arg)
+{
+	get_page(phys_to_page(entry->pte & MASK)); /* expect 2 */
+	return PGTABLE_WALK_STOP;
+}
+
+static enum pgtable_walk_next
+bad_child(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *new,
+	  void *arg)
+{
+	*(vpte_t **)arg = fmt->child(entry->pte); /* expect */
+	return PGTABLE_WALK_STOP;
+}
+
+static enum pgtable_walk_next
+good_clear(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *new,
+	   void *arg)
+{
+	struct pgtable_walk_stats *stats = arg;
+
+	if (entry->pte & fmt->accessed) {
+		stats->young++;
+		*new = fmt->mkold ? fmt->mkold(entry->pte) : entry->pte & ~fmt->accessed;
+	}
+	return PGTABLE_WALK_NEXT;
+}
+
+/* Under the lock the page is there. */
+static enum pgtable_walk_next
+good_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *ptep,
+	  void *arg)
+{
+	kvm_set_pfn_dirty(mine_pte_pfn(vpte_xchg(ptep, 0)));
+	return PGTABLE_WALK_NEXT;
+}
+
+static void ops_are_here(void)
+{
+	static const struct pgtable_walk_ops dirty = { .tighten = bad_dirty };
+	static const struct pgtable_walk_ops reference = { .tighten = bad_reference };
+	static const struct pgtable_walk_ops child = { .tighten = bad_child };
+	static const struct pgtable_walk_ops clear = { .tighten = good_clear };
+	static const struct pgtable_walk_ops unmap = { .leaf = good_leaf };
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+static void bad_at_once(const struct pgtable_format *fmt, vpte_t *ptep)
+{
+	vpte_t *table = fmt->child(vpte_xchg(ptep, 0));
+
+	free_page((unsigned long)table); /* expect */
+}
+
+static void bad_after_flush(struct kvm *kvm, const struct pgtable_format *fmt, vpte_t *ptep)
+{
+	void *table;
+
+	table = fmt->child(vpte_xchg(ptep, 0));
+	kvm_flush_remote_tlbs(kvm);
+	put_page(virt_to_page(table)); /* expect */
+}
+
+static void bad_nested(vpte_t *ptep)
+{
+	__free_page(virt_to_page(mine_child(vpte_xchg(ptep, 0)))); /* expect */
+}
+
+static void bad_set_pte(pte_t *ptep)
+{
+	pte_t *next = (pte_t *)mine_pte_page_vaddr(ptep_get(ptep));
+
+	set_pte(ptep, __pte(0));
+	put_page(virt_to_page(next)); /* expect */
+}
+
+static void bad_gather(struct pgtable_gather *gather)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, &gather->tables, lru)
+		__free_page(page); /* expect */
+}
+
+static void good_gather(struct pgtable_gather *gather, const struct pgtable_format *fmt,
+			vpte_t *ptep)
+{
+	pgtable_gather_table(gather, fmt->child(vpte_xchg(ptep, 0)));
+}
+
+static void good_never_linked(vpte_t *ptep, vpte_t *old)
+{
+	vpte_t *table = (vpte_t *)get_zeroed_page(GFP_ATOMIC);
+
+	if (!vpte_try_cmpxchg(ptep, old, __pa(table)))
+		free_page((unsigned long)table);
+}
+
+static void good_callback(struct rcu_head *head)
+{
+	__free_page(container_of(head, struct page, rcu_head));
+}

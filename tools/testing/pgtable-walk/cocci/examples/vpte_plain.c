@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+static enum pgtable_walk_next
+bad_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *ptep,
+	 void *arg)
+{
+	*ptep = entry->pte & ~_PAGE_WRITE; /* expect */
+	return PGTABLE_WALK_NEXT;
+}
+
+static enum pgtable_walk_next
+bad_leaf_once(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *ptep,
+	      void *arg)
+{
+	struct change *change = arg;
+
+	WRITE_ONCE(*ptep, 0); /* expect */
+	change->leaves++;
+	return PGTABLE_WALK_NEXT;
+}
+
+static __always_inline void
+bad_post(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *ptep,
+	 void *arg)
+{
+	if (READ_ONCE(*ptep)) /* expect */
+		set_pte((pte_t *)ptep, __pte(0)); /* expect */
+}
+
+static void ops_are_here(void)
+{
+	static const struct pgtable_walk_ops one = { .leaf = bad_leaf, .table_post = bad_post };
+	static const struct pgtable_walk_ops two = { .leaf = bad_leaf_once };
+	static const struct pgtable_walk_ops three = {
+		.leaf = good_leaf,
+	};
+}
+
+static void bad_mixed(vpte_t *ptep)
+{
+	vpte_t old = vpte_read(ptep);
+
+	if (old & _PAGE_PRESENT)
+		*ptep = old & ~_PAGE_ACCESSED; /* expect */
+}
+
+static int bad_wrapped(pte_t *ptep, const pte_t *new_pte)
+{
+	if (mine_entry_kind(ptep, 0) == PGTABLE_TABLE)
+		return -EEXIST;
+	set_pte(ptep, *new_pte); /* expect */
+	return 0;
+}
+
+static void bad_index(vpte_t *table, unsigned int i)
+{
+	vpte_t pte = vpte_read(&table[i]);
+
+	if (!pte)
+		table[i] = 1; /* expect */
+}
+
+static enum pgtable_walk_next
+good_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *ptep,
+	  void *arg)
+{
+	vpte_t old = entry->pte, *found = arg;
+
+	*found = old;
+	WARN_ON_ONCE(!vpte_update(ptep, &old, _PAGE_WRITE, 0, fmt->volatile_bits));
+	return PGTABLE_WALK_NEXT;
+}
+
+static void good_mixed(vpte_t *ptep, vpte_t *out)
+{
+	vpte_t old = vpte_read(ptep);
+
+	*out = old;
+	while (!vpte_try_cmpxchg(ptep, &old, old | 1))
+		*out = old;
+}
+
+static void good_fresh_table(vpte_t *ptep, vpte_t *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < PTRS_PER_PTE; i++)
+		table[i] = i;
+	vpte_link_table(ptep, __pa(table));
+}
+
+static void good_elsewhere(pte_t *ptep, pte_t pte)
+{
+	set_pte(ptep, pte);
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+static pte_t *bad_descent(pte_t *ptep, u32 level)
+{
+	while (pte_val(ptep_get(ptep))) {
+		if (mine_pte_leaf(ptep))
+			return ptep;
+		ptep = (pte_t *)mine_pte_page_vaddr(ptep_get(ptep)); /* expect */
+		ptep = &ptep[level--];
+	}
+	return NULL;
+}
+
+static vpte_t *bad_child(const struct pgtable_format *fmt, vpte_t *ptep, unsigned int level)
+{
+	vpte_t pte = vpte_read(ptep);
+
+	if (fmt->kind(pte, level) != PGTABLE_TABLE)
+		return NULL;
+	return fmt->child(vpte_read(ptep)); /* expect 2 */
+}
+
+static vpte_t *bad_deref(const struct pgtable_format *fmt, vpte_t *ptep)
+{
+	return fmt->child(*ptep); /* expect */
+}
+
+static u64 *bad_follow(u64 *ptep, struct kvm_pgtable_mm_ops *mm_ops)
+{
+	if (!mine_pte_table(READ_ONCE(*ptep)))
+		return NULL;
+	return kvm_pte_follow(READ_ONCE(*ptep), mm_ops); /* expect */
+}
+
+static void bad_twice(vpte_t *table, struct pgtable_entry *entry)
+{
+	unsigned int i;
+
+	for (i = 0; i < 512; i++) {
+		vpte_t *ptep = &table[i];
+		vpte_t pte = vpte_read(ptep);
+
+		if (mine_kind(pte) == PGTABLE_LEAF)
+			*entry = (struct pgtable_entry) { vpte_read(ptep), i, 0 }; /* expect */
+	}
+}
+
+static void bad_after_break(vpte_t *ptep, bool again)
+{
+	vpte_t pte = vpte_read(ptep);
+
+	if (again)
+		pte = vpte_read(ptep); /* expect */
+	use(pte);
+}
+
+static vpte_t *good_snapshot(const struct pgtable_format *fmt, vpte_t *ptep, unsigned int level)
+{
+	vpte_t pte = vpte_read(ptep);
+
+	if (fmt->kind(pte, level) != PGTABLE_TABLE)
+		return NULL;
+	return fmt->child(pte);
+}
+
+static void good_loop(vpte_t *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < 512; i++) {
+		vpte_t *ptep = &table[i];
+
+		use(vpte_read(ptep));
+	}
+}
+
+static void good_index(vpte_t *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < 512; i++)
+		use(vpte_read(&table[i]));
+}
+
+static void good_unlink(const struct pgtable_format *fmt, vpte_t *ptep)
+{
+	gather(fmt->child(vpte_xchg(ptep, 0)));
+}
+
+static void good_after_write(vpte_t *ptep)
+{
+	vpte_t old = vpte_read(ptep);
+
+	vpte_update(ptep, &old, 1, 2, 4);
+	WARN_ON(vpte_read(ptep) & 1);
+}
+
+static bool good_branches(vpte_t *ptep, bool which)
+{
+	if (which)
+		return vpte_read(ptep) & 1;
+	return vpte_read(ptep) & 2;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+static bool bad_no_section(struct kvm *kvm, u64 start, u64 end)
+{
+	struct pgtable_walk_stats stats = {};
+	struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.root, false); /* expect */
+
+	return pgtable_age_range(&format, &tree, start, end, true, &stats);
+}
+
+static bool bad_one_path(struct kvm *kvm, u64 start, u64 end, bool locked)
+{
+	struct pgtable_walk_stats stats = {};
+	struct pgtable_tree tree;
+	bool young;
+
+	if (!locked)
+		rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.root, false); /* expect */
+	young = pgtable_age_range(&format, &tree, start, end, true, &stats);
+	if (!locked)
+		rcu_read_unlock();
+	return young;
+}
+
+static bool bad_too_early(struct kvm *kvm, u64 start, u64 end)
+{
+	struct pgtable_walk_stats stats = {};
+	struct pgtable_tree tree;
+
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.root, false);
+	rcu_read_unlock();
+	return pgtable_age_range(&format, &tree, start, end, true, &stats); /* expect */
+}
+
+static bool bad_again(struct kvm *kvm, u64 start, u64 end)
+{
+	struct pgtable_tree tree;
+
+	rcu_read_lock();
+	count(kvm);
+	rcu_read_unlock();
+	tree = pgtable_root_deref(&kvm->arch.root, false); /* expect */
+	return tree.levels;
+}
+
+static bool good_section(struct kvm *kvm, u64 start, u64 end)
+{
+	struct pgtable_walk_stats stats = {};
+	struct pgtable_tree tree;
+	bool young;
+
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.root, false);
+	young = pgtable_age_range(&format, &tree, start, end, true, &stats);
+	rcu_read_unlock();
+
+	account(&stats);
+	return young;
+}
+
+static void good_locked(struct kvm *kvm, u64 start, u64 end)
+{
+	struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.root,
+						      lockdep_is_held(&kvm->mmu_lock));
+
+	unmap(&tree, start, end);
+}
+
+static void good_loop(struct kvm *kvm, u64 start, u64 end)
+{
+	struct pgtable_tree tree;
+
+	while (start < end) {
+		rcu_read_lock();
+		tree = pgtable_root_deref(&kvm->arch.root, false);
+		start = walk(&tree, start, end);
+		rcu_read_unlock();
+		cond_resched();
+	}
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * As much of the kernel as the page-table walker and its riscv user need, so that
+ * they build for the host unchanged.  The Makefile makes each <linux/...> header that
+ * they include a synonym for this one.
+ */
+#ifndef PGTABLE_WALK_HOST_H
+#define PGTABLE_WALK_HOST_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Kconfig: an option that is neither y nor left out below does not compile. */
+#define CONFIG_64BIT		1
+#define IS_ENABLED(option)	(option)
+
+typedef uint8_t u8;
+typedef uint32_t u32;
+typedef unsigned long long u64;
+typedef u64 phys_addr_t;
+typedef u64 gpa_t;
+
+#define __always_inline		inline __attribute__((__always_inline__))
+#define noinline		__attribute__((__noinline__))
+#define __maybe_unused		__attribute__((__unused__))
+#define likely(x)		__builtin_expect(!!(x), 1)
+#define unlikely(x)		__builtin_expect(!!(x), 0)
+
+#define BIT_ULL(n)		(1ULL << (n))
+#define GENMASK_ULL(h, l)	((~0ULL << (l)) & (~0ULL >> (63 - (h))))
+#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member)	((type *)((char *)(ptr) - offsetof(type, member)))
+#define min(a, b)		({ typeof(a) a_ = (a); typeof(b) b_ = (b); a_ < b_ ? a_ : b_; })
+#define max(a, b)		({ typeof(a) a_ = (a); typeof(b) b_ = (b); a_ > b_ ? a_ : b_; })
+
+#define BUILD_BUG_ON(cond)	BUILD_BUG_ON_LINE(cond, __LINE__)
+#define BUILD_BUG_ON_LINE(cond, line)	BUILD_BUG_ON_NAMED(cond, line)
+#define BUILD_BUG_ON_NAMED(cond, line)							\
+do {											\
+	extern void build_bug_on_##line(void)						\
+		__attribute__((__error__("BUILD_BUG_ON failed")));			\
+	if (cond)									\
+		build_bug_on_##line();							\
+} while (0)
+
+#define EXPORT_SYMBOL_GPL(symbol)	extern int host_nothing
+#define MODULE_DESCRIPTION(text)	extern int host_nothing
+#define MODULE_LICENSE(text)		extern int host_nothing
+
+/*
+ * Atomics.  The kernel orders a table's contents after the read of its address by the
+ * address dependency, which TSan does not know; there it gets C's consume, that is
+ * acquire.  Release, and whether accesses are atomic at all, is checked as it stands.
+ */
+#ifdef __SANITIZE_THREAD__
+#define HOST_READ_ORDER	__ATOMIC_CONSUME
+#else
+#define HOST_READ_ORDER	__ATOMIC_RELAXED
+#endif
+
+#define READ_ONCE(x)		__atomic_load_n(&(x), HOST_READ_ORDER)
+#define WRITE_ONCE(x, val)	__atomic_store_n(&(x), val, __ATOMIC_RELAXED)
+#define smp_store_release(p, val)	__atomic_store_n(p, val, __ATOMIC_RELEASE)
+#define xchg(p, val)		__atomic_exchange_n(p, val, __ATOMIC_SEQ_CST)
+#define try_cmpxchg(p, old, new)							\
+	__atomic_compare_exchange_n(p, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
+
+/* Assertions: a test looks at the count, so that one which must fire can be tested. */
+extern unsigned long host_warnings;
+void host_warn(const char *what, const char *file, int line);
+
+#define WARN_ON_ONCE(cond)								\
+({											\
+	bool cond_ = (cond);								\
+											\
+	if (unlikely(cond_))								\
+		host_warn(#cond, __FILE__, __LINE__);					\
+	cond_;										\
+})
+#define RCU_LOCKDEP_WARN(cond, what)							\
+do {											\
+	if (unlikely(cond))								\
+		host_warn(what, __FILE__, __LINE__);					\
+} while (0)
+
+/* Static keys are plain variables. */
+struct static_key_true {
+	bool on;
+};
+
+#define DECLARE_STATIC_KEY_TRUE(name)	extern struct static_key_true name
+#define static_branch_likely(key)	READ_ONCE((key)->on)
+
+/* Lists. */
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+#define LIST_HEAD_INIT(name)	{ &(name), &(name) }
+
+static inline void INIT_LIST_HEAD(struct list_head *list)
+{
+	list->next = list->prev = list;
+}
+
+static inline void list_add(struct list_head *item, struct list_head *head)
+{
+	item->next = head->next;
+	item->prev = head;
+	head->next->prev = item;
+	head->next = item;
+}
+
+static inline bool list_empty(const struct list_head *head)
+{
+	return head->next == head;
+}
+
+#define list_for_each_entry_safe(pos, n, head, member)					\
+	for (pos = container_of((head)->next, typeof(*pos), member),			\
+	     n = container_of(pos->member.next, typeof(*pos), member);			\
+	     &pos->member != (head);							\
+	     pos = n, n = container_of(n->member.next, typeof(*n), member))
+
+/* Memory: physical addresses are the host's own. */
+#define PAGE_SHIFT		12
+#define PAGE_SIZE		(1UL << PAGE_SHIFT)
+#define PFN_PHYS(pfn)		((phys_addr_t)(pfn) << PAGE_SHIFT)
+#define PHYS_PFN(pa)		((unsigned long)((pa) >> PAGE_SHIFT))
+
+static inline void *phys_to_virt(phys_addr_t pa)
+{
+	return (void *)(uintptr_t)pa;
+}
+
+static inline phys_addr_t virt_to_phys(const void *p)
+{
+	return (uintptr_t)p;
+}
+
+#include "rcu.h"
+#include "riscv.h"
+
+/* A page table is an allocation of its own, and its struct page follows in the same. */
+struct page {
+	struct list_head lru;
+	struct rcu_head rcu_head;
+};
+
+void *host_alloc_table(void);
+void __free_page(struct page *page);
+
+static inline struct page *virt_to_page(const void *table)
+{
+	return (struct page *)((uintptr_t)table + PAGE_SIZE);
+}
+
+#endif /* PGTABLE_WALK_HOST_H */

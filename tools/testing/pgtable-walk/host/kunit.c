@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Runs the registered KUnit suites and reports in KTAP.
+ */
+#include <stdarg.h>
+
+#include <kunit/test.h>
+
+struct kunit_alloc {
+	struct kunit_alloc *next;
+	void *memory;
+};
+
+static struct kunit_suite *suites, **last_suite = &suites;
+
+void kunit_register(struct kunit_suite *suite)
+{
+	*last_suite = suite;
+	last_suite = &suite->next;
+}
+
+void *kunit_kzalloc(struct kunit *test, size_t size, int gfp)
+{
+	struct kunit_alloc *alloc = malloc(sizeof(*alloc));
+
+	if (!alloc || posix_memalign(&alloc->memory, size & -size, size))
+		abort();
+	memset(alloc->memory, 0, size);
+	alloc->next = test->allocs;
+	test->allocs = alloc;
+	return alloc->memory;
+}
+
+void kunit_abort(struct kunit *test)
+{
+	longjmp(test->abort, 1);
+}
+
+void kunit_fail(struct kunit *test, const char *file, int line, const char *fmt, ...)
+{
+	va_list args;
+
+	/* One broken loop would fill the screen. */
+	if (test->failed)
+		return;
+	test->failed = true;
+
+	va_start(args, fmt);
+	printf("    # %s:%d: expected ", file, line);
+	vprintf(fmt, args);
+	printf("\n");
+	va_end(args);
+}
+
+static bool run_case(const struct kunit_suite *suite, const struct kunit_case *test_case, int nr)
+{
+	static struct kunit test;
+	struct kunit_alloc *next;
+
+	memset(&test, 0, sizeof(test));
+	if (!setjmp(test.abort)) {
+		if (suite->init && suite->init(&test))
+			kunit_fail(&test, suite->name, 0, "init to work");
+		else
+			test_case->run_case(&test);
+	}
+
+	for (; test.allocs; test.allocs = next) {
+		next = test.allocs->next;
+		free(test.allocs->memory);
+		free(test.allocs);
+	}
+
+	printf("    %sok %d %s", test.failed ? "not " : "", nr, test_case->name);
+	printf(test.skip ? " # SKIP %s\n" : "\n", test.skip);
+	return !test.failed;
+}
+
+int main(void)
+{
+	const struct kunit_suite *suite;
+	int nr = 0, failed = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (suite = suites; suite; suite = suite->next)
+		nr++;
+	printf("KTAP version 1\n1..%d\n", nr);
+
+	for (suite = suites, nr = 0; suite; suite = suite->next) {
+		const struct kunit_case *test_case = suite->test_cases;
+		bool ok = true;
+		int i;
+
+		for (i = 0; test_case[i].run_case; i++)
+			;
+		printf("    KTAP version 1\n    # Subtest: %s\n    1..%d\n", suite->name, i);
+		for (i = 0; test_case[i].run_case; i++)
+			ok &= run_case(suite, &test_case[i], i + 1);
+		printf("%sok %d %s\n", ok ? "" : "not ", ++nr, suite->name);
+		failed += !ok;
+	}
+	return failed != 0;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * KVM, as far as riscv's walks of the G-stage need it.
+ */
+#ifndef PGTABLE_WALK_HOST_KVM_HOST_H
+#define PGTABLE_WALK_HOST_KVM_HOST_H
+
+#include <pthread.h>
+
+#include <linux/pgtable_walk.h>
+
+/* A lock that knows its owner. */
+typedef struct {
+	pthread_mutex_t mutex;
+	pthread_t owner;
+	bool held;
+} spinlock_t;
+
+static inline void spin_lock(spinlock_t *lock)
+{
+	pthread_mutex_lock(&lock->mutex);
+	__atomic_store_n(&lock->owner, pthread_self(), __ATOMIC_RELAXED);
+	__atomic_store_n(&lock->held, true, __ATOMIC_RELAXED);
+}
+
+static inline void spin_unlock(spinlock_t *lock)
+{
+	__atomic_store_n(&lock->held, false, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&lock->mutex);
+}
+
+static inline bool lockdep_is_held(spinlock_t *lock)
+{
+	return __atomic_load_n(&lock->held, __ATOMIC_RELAXED) &&
+	       pthread_equal(__atomic_load_n(&lock->owner, __ATOMIC_RELAXED), pthread_self());
+}
+
+#define lockdep_assert_held_write(lock)		((void)WARN_ON_ONCE(!lockdep_is_held(lock)))
+#define lockdep_assert_not_held(lock)		((void)WARN_ON_ONCE(lockdep_is_held(lock)))
+
+/* True every now and then, so that walks yield. */
+bool need_resched(void);
+#define spin_needbreak(lock)	false
+
+static inline void cond_resched_lock(spinlock_t *lock)
+{
+	spin_unlock(lock);
+	spin_lock(lock);
+}
+
+struct kvm {
+	spinlock_t mmu_lock;
+	struct {
+		void *pgd;
+		struct pgtable_root gstage_root;
+	} arch;
+};
+
+struct kvm_gfn_range {
+	u64 start;
+	u64 end;
+	bool lockless;
+};
+
+void kvm_flush_remote_tlbs(struct kvm *kvm);
+bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);
+bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);
+
+#endif /* PGTABLE_WALK_HOST_KVM_HOST_H */

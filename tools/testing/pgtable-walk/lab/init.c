@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * init of the lab's kernels: mounts what the tests need, runs the tests that
+ * /plan lists, one at a time, reports in KTAP and powers the machine off.
+ *
+ * A line of /plan is one of
+ *	NAME SECONDS pass|fail PROGRAM [ARGUMENT...]
+ *	write PATH VALUE
+ * PROGRAM is below /tests. "fail" is for a test whose point is to fail.
+ *
+ * All output goes through /dev/kmsg, a record a line, so that no message of
+ * the kernel can tear a line of ours apart.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_ARGS	32
+#define MAX_LINE	900	/* below what /dev/kmsg takes in one write */
+#define KILL_GRACE_MS	10000
+#define KSFT_SKIP	4
+
+static int kmsg = -1;
+
+static void say(const char *fmt, ...)
+{
+	char line[MAX_LINE + 100];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	/* not dprintf(), which seeks, and /dev/kmsg refuses that */
+	if (write(kmsg, line, strlen(line)) < 0)
+		reboot(RB_POWER_OFF);	/* nobody could hear of any result */
+}
+
+static long long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+static bool write_file(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
+
+	if (!ok)
+		say("# cannot write \"%s\" to %s: %s", value, path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static void read_file(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+
+	buf[n < 0 ? 0 : n] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+static long taint_flags(void)
+{
+	char buf[32];
+
+	read_file("/proc/sys/kernel/tainted", buf, sizeof(buf));
+	return atol(buf);
+}
+
+static void say_free_memory(const char *when)
+{
+	char buf[4096];
+	char *line;
+
+	read_file("/proc/meminfo", buf, sizeof(buf));
+	line = strstr(buf, "MemFree:");
+	if (line)
+		say("# memory free at the %s: %ld kB", when, atol(line + strlen("MemFree:")));
+}
+
+static void mount_at(const char *type, const char *dir)
+{
+	mkdir(dir, 0755);
+	if (mount(type, dir, type, 0, NULL) && errno != EBUSY)
+		say("# cannot mount %s on %s: %s", type, dir, strerror(errno));
+}
+
+static void set_up(void)
+{
+	mount_at("devtmpfs", "/dev");
+	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	mount_at("proc", "/proc");
+	mount_at("sysfs", "/sys");
+	mount_at("debugfs", "/sys/kernel/debug");
+	mount_at("cgroup2", "/sys/fs/cgroup");
+	mount_at("tmpfs", "/tmp");
+	mount_at("tmpfs", "/dev/shm");
+	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+	write_file("/proc/sys/vm/nr_hugepages", "16");
+	write_file("/proc/sys/vm/overcommit_memory", "1");
+	if (chdir("/tests"))	/* KVM selftests load their guest code from argv[0] */
+		say("# cannot change to /tests: %s", strerror(errno));
+}
+
+/* Prints the whole lines in @buf, and the rest too if @all; returns what is left. */
+static size_t say_lines(const char *name, char *buf, size_t len, bool all)
+{
+	char *line = buf, *end = buf + len, *eol;
+
+	while (line < end) {
+		eol = memchr(line, '\n', end - line);
+		if (!eol && !all && end - line < MAX_LINE)
+			break;
+		if (!eol)
+			eol = end;
+		say("# %s: %.*s", name, (int)(eol - line), line);
+		line = eol < end ? eol + 1 : end;
+	}
+	memmove(buf, line, end - line);
+	return end - line;
+}
+
+static pid_t start(char **argv, int *out)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -1;
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	pid = fork();
+	if (!pid) {
+		dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
+		dup2(fds[1], 1);
+		dup2(fds[1], 2);
+		execv(argv[0], argv);
+		dprintf(2, "cannot run %s: %s\n", argv[0], strerror(errno));
+		_exit(127);
+	}
+	close(fds[1]);
+	*out = fds[0];
+	return pid;
+}
+
+/* Returns the wait status, or -1 if the test ran out of time. */
+static int run(const char *name, long seconds, char **argv)
+{
+	long long limit = now_ms() + seconds * 1000;
+	int out = -1, status = 0, killed = 0;
+	bool dead = false;
+	char buf[MAX_LINE];
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+
+	pid = start(argv, &out);
+	if (pid < 0)
+		return W_EXITCODE(127, 0);
+	while (!dead) {
+		struct pollfd pfd = { .fd = out, .events = POLLIN };
+
+		/* A closed pipe is always ready, but the test may go on without it. */
+		if (poll(&pfd, 1, 20) > 0 && pfd.revents == POLLHUP)
+			usleep(10000);
+		dead = waitpid(pid, &status, WNOHANG) == pid;
+		if (dead)
+			kill(-1, SIGKILL);	/* what the test left running */
+		while ((n = read(out, buf + len, sizeof(buf) - len)) > 0)
+			len = say_lines(name, buf, len + n, false);
+		if (!dead && now_ms() > limit) {
+			if (killed++)
+				break;		/* it is stuck in the kernel */
+			kill(-1, SIGKILL);
+			limit = now_ms() + KILL_GRACE_MS;
+		}
+	}
+	say_lines(name, buf, len, true);
+	close(out);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	if (!dead)
+		say("# %s: cannot be killed", name);
+	return killed ? -1 : status;
+}
+
+struct totals {
+	int number, pass, fail, skip;
+};
+
+static void report(struct totals *t, const char *name, bool expect_fail, int status, bool taint)
+{
+	int code = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	char why[64] = "";
+
+	t->number++;
+	if (taint)
+		snprintf(why, sizeof(why), "the kernel warned");
+	else if (status == -1)
+		snprintf(why, sizeof(why), "timeout");
+	else if (WIFSIGNALED(status))
+		snprintf(why, sizeof(why), "killed by signal %d", WTERMSIG(status));
+	else if (expect_fail && !code)
+		snprintf(why, sizeof(why), "passed, but should fail");
+	else if (!expect_fail && code && code != KSFT_SKIP)
+		snprintf(why, sizeof(why), "exit code %d", code);
+
+	if (why[0]) {
+		t->fail++;
+		say("not ok %d %s # %s", t->number, name, why);
+	} else if (code == KSFT_SKIP) {
+		t->skip++;
+		say("ok %d %s # SKIP", t->number, name);
+	} else {
+		t->pass++;
+		say("ok %d %s", t->number, name);
+	}
+}
+
+/* Reads the next line that says something into @line and splits it; false at the end. */
+static bool next_line(FILE *plan, char *line, int size, char **word, int *words)
+{
+	while (fgets(line, size, plan)) {
+		static const char blank[] = " \t\n";
+		int n = 0;
+
+		for (char *w = strtok(line, blank); w && n < MAX_ARGS - 1; w = strtok(NULL, blank))
+			word[n++] = w;
+		word[n] = NULL;
+		*words = n;
+		if (n && word[0][0] != '#')
+			return true;
+	}
+	return false;
+}
+
+static void run_plan(struct totals *t)
+{
+	FILE *plan = fopen("/plan", "re");
+	char line[1024], *word[MAX_ARGS];
+	int words, tests = 0;
+
+	if (!plan) {
+		say("Bail out! cannot open /plan: %s", strerror(errno));
+		return;
+	}
+	while (next_line(plan, line, sizeof(line), word, &words))
+		tests += strcmp(word[0], "write") != 0;
+	say("1..%d", tests);
+	rewind(plan);
+	while (next_line(plan, line, sizeof(line), word, &words)) {
+		bool is_write = !strcmp(word[0], "write");
+		long taint = taint_flags();
+		int status;
+
+		if (is_write ? words != 3 || !write_file(word[1], word[2]) : words < 4) {
+			say("Bail out! bad line in the plan: %s %s", word[0], word[1] ?: "");
+			break;
+		}
+		if (is_write)
+			continue;
+		say("# %s: starts", word[0]);
+		status = run(word[0], atol(word[1]), word + 3);
+		report(t, word[0], !strcmp(word[2], "fail"), status, taint_flags() != taint);
+	}
+	fclose(plan);
+}
+
+int main(void)
+{
+	struct totals t = {};
+
+	set_up();
+	say("KTAP version 1");
+	say_free_memory("start");
+	run_plan(&t);
+	say_free_memory("end");
+	say("# Totals: pass:%d fail:%d skip:%d", t.pass, t.fail, t.skip);
+	sync();
+	reboot(RB_POWER_OFF);
+	return 1;
+}

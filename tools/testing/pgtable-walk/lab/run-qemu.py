@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Boot a lab kernel in QEMU, read KTAP from its console and judge the run.
+
+Results are those of the kernel's own KUnit suites (named suite.case) and of the tests in the plan that init runs.
+The run fails if a test fails or is missing, if the kernel reports a bug, or if it panics, hangs or runs out of time.
+"""
+
+import argparse
+import json
+import os
+import re
+import selectors
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BOOT_SECONDS = 120
+STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
+RESULT = re.compile(r"^( *)(not ok|ok) \d+ -? ?([^\s#]+)(.*)$")
+SUITE_PLAN = re.compile(r"^    1\.\.(\d+)$")
+KERNEL_BUG = re.compile(
+    r"^WARNING: |^BUG: |^BUG\b|Kernel panic|KASAN: |UBSAN: |KCSAN: |ODEBUG: |Unable to handle kernel|^Oops|kernel BUG at"
+    r"|possible (recursive|circular|irq lock inversion)|inconsistent lock state|suspicious RCU usage|lock held when"
+    r"|held lock freed|bad unlock balance|INFO: rcu_|rcu: INFO|INFO: task .* blocked|soft lockup|refcount_t: "
+    r"|page allocation failure|Out of memory")
+MAX_BUG_LINES = 5
+LAST_LINES = 6
+
+
+def read_plan(path):
+    """Test name -> time limit in seconds, in the order of the plan."""
+    tests = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if words[0] == "write" and len(words) == 3:
+            continue
+        if len(words) < 4 or not words[1].isdigit() or words[2] not in ("pass", "fail"):
+            sys.exit(f"{path}:{number}: not 'NAME SECONDS pass|fail PROGRAM ...' nor 'write PATH VALUE': {line}")
+        if words[0] in tests:
+            sys.exit(f"{path}:{number}: there is a test {words[0]} already; give this one another name")
+        tests[words[0]] = int(words[1])
+    if not tests:
+        sys.exit(f"{path}: no test in it")
+    return tests
+
+
+class Console:
+    """What the lines of the console say: results, totals, complaints of the kernel."""
+
+    def __init__(self, expected, stock, margin):
+        self.expected = expected
+        self.stock = stock          # name -> result on the stock kernel
+        self.margin = margin        # of the lines printed
+        self.results = {}           # name -> {"result", "seconds", "why"}
+        self.bugs = []
+        self.finished = False
+        self.panicked = False
+        self.report = []
+        self.in_report = False
+        self.output = []            # of the test that runs
+        self.suite = None
+        self.missing = 0            # results of its cases that are still to come
+        self.last = time.monotonic()
+
+    def add(self, name, result, why=""):
+        """A result; what passed on the stock kernel must pass, what failed there does not count against us."""
+        if result == "fail" and self.stock.get(name) == "fail":
+            result, why = "skip", "fails on stock too: " + why
+        elif result == "skip" and self.stock.get(name) == "pass":
+            result, why = "fail", "skipped, but passes on stock"
+        now = time.monotonic()
+        self.results[name] = {"result": result, "seconds": round(now - self.last, 2), "why": why}
+        self.last = now
+        comment = f"{self.results[name]['seconds']:.1f} s {why}".strip()
+        print(f"{self.margin}{'not ok' if result == 'fail' else 'ok'} {len(self.results)} {name} # "
+              f"{'SKIP ' if result == 'skip' else ''}{comment}", flush=True)
+
+    def result(self, indent, ok, name, rest):
+        skip = "# SKIP" in rest
+        verdict = "skip" if ok and skip else "pass" if ok else "fail"
+        why = rest.replace("# SKIP", "").strip(" #")
+        if indent == 0 and name == self.suite:      # the end of a KUnit suite
+            if self.missing > 0:
+                self.bugs.append(f"KTAP: {self.missing} results of {name} are missing")
+            if not ok and not any(r["result"] == "fail" for n, r in self.results.items() if n.startswith(name + ".")):
+                self.add(name, "fail", "the suite failed outside its cases")
+            self.suite = None
+        elif indent == 4 and self.suite:
+            self.missing -= 1
+            self.add(f"{self.suite}.{name}", verdict, why)
+        elif indent == 0:
+            self.add(name, verdict, why)
+            if verdict == "fail":
+                failed = [text for text in self.output[:-LAST_LINES] if text.startswith("not ok")]
+                for text in failed + self.output[-LAST_LINES:]:
+                    print("    | " + text)
+
+    def line(self, raw):
+        text = STAMP.sub("", raw.rstrip("\r\n"))
+        if match := RESULT.match(text):
+            self.result(len(match[1]), match[2] == "ok", match[3], match[4])
+        elif match := SUITE_PLAN.match(text):
+            self.missing = int(match[1])
+        elif text.startswith("    # Subtest: "):
+            self.suite = text.split(": ", 1)[1]
+            self.last = time.monotonic()
+        elif text.startswith("# Totals: ") and not self.suite and self.expected.keys() <= self.results.keys():
+            self.finished = True
+        elif match := re.match(r"# ([^\s:]+): (.*)", text):
+            if match[1] in self.expected:
+                self.output_of_test(match[2])
+        elif "end Kernel panic" in text:
+            self.panicked = True
+        elif text.startswith("Bail out!"):
+            self.bugs.append(text)
+        elif not text.lstrip().startswith("#") and KERNEL_BUG.search(text) and len(self.bugs) < MAX_BUG_LINES:
+            self.bugs.append(text)
+
+    def output_of_test(self, text):
+        self.output.append(text)
+        if text == "starts":
+            self.output = []
+            self.last = time.monotonic()
+        elif text.startswith("-----BEGIN REPORT"):
+            self.in_report = True
+        elif text.startswith("-----END REPORT"):
+            self.in_report = False
+        elif self.in_report:
+            self.report.append(text)
+
+
+def boot(command, console, log, limit, quiet_limit):
+    """Run QEMU until it ends; kill it at the time limit or if it goes silent. Returns what went wrong, or None."""
+    end = time.monotonic() + limit
+    qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        os.set_blocking(qemu.stdout.fileno(), False)
+        selector = selectors.DefaultSelector()
+        selector.register(qemu.stdout, selectors.EVENT_READ)
+        pending = b""
+        heard = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if console.panicked:        # too early for the kernel to reset the machine
+                return "the kernel panicked"
+            if now > end:
+                return f"time limit of {limit} s is over"
+            if now > heard + quiet_limit:
+                return f"hang: nothing on the console for {quiet_limit} s"
+            if not selector.select(1):
+                continue
+            data = os.read(qemu.stdout.fileno(), 65536)
+            if not data:
+                break
+            heard = time.monotonic()
+            log.write(data)
+            log.flush()
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                console.line(line.decode(errors="replace"))
+        status = qemu.wait()
+        return f"QEMU ended with status {status}" if status else None
+    finally:
+        qemu.kill()
+        qemu.wait()
+
+
+def write_report(report, stem):
+    """The table that a test printed for people and, a JSON object a line, for machines. Returns the table."""
+    rows = [json.loads(line[5:]) for line in report if line.startswith("JSON ")]
+    text = "\n".join(line for line in report if not line.startswith("JSON ")) + "\n"
+    if not rows:
+        raise ValueError("no line 'JSON {...}' in it")
+    stem.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
+    stem.with_suffix(".txt").write_text(text)
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--name", required=True, help="of the run: names its files")
+    parser.add_argument("--plan", required=True, type=Path)
+    parser.add_argument("--build", required=True, type=Path, help="log/ and reports go below it")
+    parser.add_argument("--stock", type=Path, help="results on the stock kernel to compare with")
+    parser.add_argument("--record", type=Path, help="write the results there, as --stock reads them")
+    parser.add_argument("--report", help="a test prints a report: write it to BUILD/REPORT.txt and .json")
+    parser.add_argument("--kunit", action="append", default=[], help="a KUnit suite that must have run")
+    parser.add_argument("command", nargs="+", help="QEMU and its arguments")
+    args = parser.parse_args()
+
+    plan = read_plan(args.plan)
+    if args.stock and not args.stock.exists():
+        sys.exit(f"{args.stock} is missing: run 'make record-stock', which boots the stock kernel and writes it")
+    stock = dict(line.split() for line in args.stock.read_text().splitlines()) if args.stock else {}
+    (args.build / "log").mkdir(parents=True, exist_ok=True)
+    log_path = args.build / "log" / f"{args.name}.console"
+    console = Console(plan, stock, "  " if args.record else "")
+    started = time.monotonic()
+    with log_path.open("wb") as log:
+        log.write((" ".join(args.command) + "\n").encode())
+        wrong = boot(args.command, console, log, BOOT_SECONDS + sum(plan.values()),
+                     BOOT_SECONDS + max(plan.values()))
+    if not console.finished and not wrong:
+        wrong = "the machine went down before the tests were over"
+    for name in [name for name in plan if name not in console.results]:
+        console.add(name, "fail", "did not finish")
+    for suite in args.kunit:
+        if not any(name.startswith(suite + ".") for name in console.results):
+            console.add(suite, "fail", "the KUnit suite did not run")
+    for number, bug in enumerate(console.bugs + ([wrong] if wrong else []), 1):
+        console.add(f"console-{number}", "fail", bug)
+    for name in stock.keys() - plan.keys():
+        console.add(name, "fail", f"in {args.stock.name}, but not in the plan")
+    table = ""
+    if args.report and plan.keys() == {n for n in plan if console.results[n]["result"] == "pass"}:
+        try:
+            table = write_report(console.report, args.build / args.report)
+        except ValueError as error:
+            console.add("report", "fail", f"no report to be had from the console: {error}")
+
+    verdicts = [r["result"] for r in console.results.values()]
+    counts = {v: verdicts.count(v) for v in ("pass", "fail", "skip")}
+    summary = f"{counts['pass']} passed, {counts['fail']} failed"
+    summary += f", {counts['skip']} skipped" if counts["skip"] else ""
+    (args.build / "log" / f"{args.name}.json").write_text(json.dumps(console.results, indent=1) + "\n")
+    print(f"{args.name}: {summary} ({time.monotonic() - started:.0f} s)")
+    print(table, end="")
+    if args.record and not (wrong or console.bugs):
+        args.record.write_text("".join(f"{n} {console.results[n]['result']}\n" for n in sorted(plan)))
+    elif args.record:
+        sys.exit(f"{args.name}: nothing recorded: {(console.bugs + [wrong])[0]}; the console is in {log_path}")
+    elif counts["fail"] or not verdicts:
+        sys.exit(f"{args.name}: the console is in {log_path}")
+
+
+if __name__ == "__main__":
+    main()

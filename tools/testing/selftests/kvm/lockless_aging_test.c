@@ -1,0 +1,962 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Aging guest memory finds exactly the pages that the guest touched.
+ *
+ * Every test runs with the lockless walk on and off, on an otherwise idle VM, so
+ * that counts are exact. (An architecture may set accessed bits for accesses
+ * that it only speculates on; these tests take it that the guest's plain loop
+ * over a few words a page gives no reason to.)
+ */
+#include "lockless_aging.h"
+#include "kselftest_harness.h"
+
+/* A sanitizer kernel under emulation takes its time. */
+#define TIMEOUT		300
+
+/* At least: a table, a table to punch out, and a table. */
+#define MIN_MIB		6
+
+static size_t test_bytes = MIN_MIB * SZ_1M;
+static uint64_t seed;
+
+FIXTURE(aging) {
+	struct la_vm v;
+	char *mem;
+	size_t bytes;
+	uint64_t pages;
+	uint64_t rng;
+};
+
+FIXTURE_VARIANT(aging) {
+	bool lockless;
+};
+
+FIXTURE_VARIANT_ADD(aging, on) {
+	.lockless = true,
+};
+
+FIXTURE_VARIANT_ADD(aging, off) {
+	.lockless = false,
+};
+
+/* Nothing is young after this, and no translation hides the next access. */
+static void make_old(struct la_vm *v, void *mem, size_t bytes)
+{
+	la_clear_pages(v->age, mem, bytes);
+	la_flush_tlb(v);
+}
+
+FIXTURE_SETUP(aging)
+{
+	const char *missing = la_missing();
+
+	if (missing)
+		SKIP(return, "needs %s", missing);
+
+	la_set_lockless(variant->lockless);
+	la_stats_zero();
+	la_vm_create(&self->v, 1);
+
+	self->rng = seed;
+	self->bytes = test_bytes;
+	self->pages = test_bytes >> LA_PAGE_SHIFT;
+	self->mem = la_alloc(self->bytes);
+	la_add_slot(&self->v, LA_SLOT, 0, LA_GPA, LA_GPA, self->mem, self->bytes);
+	la_touch(&self->v, LA_OP_WRITE, LA_GPA, self->pages);
+	make_old(&self->v, self->mem, self->bytes);
+}
+
+FIXTURE_TEARDOWN(aging)
+{
+	struct la_stats stats = la_stats_read();
+
+	la_vm_free(&self->v);
+	EXPECT_EQ(0, stats.fallback);
+	if (variant->lockless)
+		EXPECT_EQ(0, stats.mmu_lock);
+}
+
+static char *page_of(char *mem, uint64_t page)
+{
+	return mem + (page << LA_PAGE_SHIFT);
+}
+
+static bool page_young(struct la_vm *v, char *mem, uint64_t page)
+{
+	return la_test(v->age, page_of(mem, page), LA_PAGE_SIZE);
+}
+
+/* One call over @nr pages. */
+static bool clear_range(struct la_vm *v, char *mem, uint64_t page, uint64_t nr)
+{
+	return la_clear_range(v->age, page_of(mem, page), nr << LA_PAGE_SHIFT);
+}
+
+static uint64_t count_young(struct la_vm *v, char *mem, uint64_t page, uint64_t nr)
+{
+	return la_test(v->age, page_of(mem, page), nr << LA_PAGE_SHIFT);
+}
+
+static void random_map(unsigned long *map, uint64_t pages, uint32_t percent, uint64_t *rng)
+{
+	uint64_t i;
+
+	bitmap_zero(map, LA_MAX_PAGES);
+	for (i = 0; i < pages; i++)
+		if (la_random(rng) % 100 < percent)
+			__set_bit(i, map);
+}
+
+TEST_F_TIMEOUT(aging, every_page, TIMEOUT)
+{
+	static const enum la_op ops[] = { LA_OP_READ, LA_OP_WRITE };
+	struct la_aged aged;
+	struct la_stats stats;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		la_touch(&self->v, ops[i], LA_GPA, self->pages);
+
+		la_stats_zero();
+		aged = la_age(self->v.age, "clear", self->mem, self->bytes, LA_PAGE_SIZE);
+		stats = la_stats_read();
+		EXPECT_EQ(self->pages, aged.calls);
+		EXPECT_EQ(self->pages, aged.young);
+		EXPECT_EQ(self->pages, stats.walks);
+		EXPECT_EQ(self->pages, stats.visited);
+		EXPECT_EQ(self->pages, stats.young);
+		EXPECT_EQ(0, stats.lost);
+
+		EXPECT_EQ(0, la_clear_pages(self->v.age, self->mem, self->bytes));
+		la_flush_tlb(&self->v);
+	}
+}
+
+TEST_F_TIMEOUT(aging, new_mapping_is_young, TIMEOUT)
+{
+	ASSERT_EQ(0, madvise(self->mem, self->bytes, MADV_DONTNEED));
+	EXPECT_EQ(0, count_young(&self->v, self->mem, 0, self->pages));
+	la_touch(&self->v, LA_OP_WRITE, LA_GPA, self->pages);
+	EXPECT_EQ(self->pages, la_clear_pages(self->v.age, self->mem, self->bytes));
+}
+
+TEST_F_TIMEOUT(aging, test_does_not_clear, TIMEOUT)
+{
+	struct la_stats stats;
+	int i;
+
+	la_touch(&self->v, LA_OP_WRITE, LA_GPA, self->pages);
+	la_stats_zero();
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(self->pages, count_young(&self->v, self->mem, 0, self->pages));
+	stats = la_stats_read();
+	EXPECT_EQ(2 * self->pages, stats.young);
+	EXPECT_EQ(self->pages, la_clear_pages(self->v.age, self->mem, self->bytes));
+	EXPECT_EQ(0, count_young(&self->v, self->mem, 0, self->pages));
+}
+
+TEST_F_TIMEOUT(aging, flush_clears, TIMEOUT)
+{
+	struct la_aged aged;
+
+	la_touch(&self->v, LA_OP_WRITE, LA_GPA, self->pages);
+	aged = la_age(self->v.age, "flush", self->mem, self->bytes, LA_PAGE_SIZE);
+	EXPECT_EQ(self->pages, aged.calls);
+	EXPECT_EQ(self->pages, aged.young);
+	EXPECT_EQ(0, count_young(&self->v, self->mem, 0, self->pages));
+
+	/* And it flushed: there is no la_flush_tlb() before this. */
+	la_touch(&self->v, LA_OP_READ, LA_GPA, self->pages);
+	EXPECT_EQ(1, la_age(self->v.age, "flush", self->mem, self->bytes, 0).young);
+	EXPECT_EQ(0, count_young(&self->v, self->mem, 0, self->pages));
+}
+
+TEST_F_TIMEOUT(aging, random_subsets, TIMEOUT)
+{
+	static const uint32_t percents[] = { 1, 10, 50, 99 };
+	DECLARE_BITMAP(map, LA_MAX_PAGES);
+	uint64_t wrong, page;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(percents); i++) {
+		random_map(map, self->pages, percents[i], &self->rng);
+		la_touch_map(&self->v, i & 1 ? LA_OP_READ : LA_OP_WRITE, LA_GPA, self->pages, map);
+
+		wrong = 0;
+		for (page = 0; page < self->pages; page++) {
+			if (clear_range(&self->v, self->mem, page, 1) == test_bit(page, map))
+				continue;
+			if (!wrong++)
+				TH_LOG("%u%%: page %lu should%s be young", percents[i], page,
+				       test_bit(page, map) ? "" : " not");
+		}
+		EXPECT_EQ(0, wrong);
+		EXPECT_EQ(0, count_young(&self->v, self->mem, 0, self->pages));
+		la_flush_tlb(&self->v);
+	}
+}
+
+/* Touches one page of the range, and the range's two neighbours. */
+static void touch_one(struct la_vm *v, uint64_t pages, uint64_t start, uint64_t nr, uint64_t pos)
+{
+	DECLARE_BITMAP(map, LA_MAX_PAGES);
+
+	bitmap_zero(map, LA_MAX_PAGES);
+	__set_bit(start - 1, map);
+	__set_bit(start + pos, map);
+	__set_bit(start + nr, map);
+	la_touch_map(v, LA_OP_WRITE, LA_GPA, pages, map);
+}
+
+static void check_range(struct __test_metadata *_metadata, struct la_vm *v, char *mem,
+			uint64_t pages, uint64_t start, uint64_t nr, uint64_t middle)
+{
+	uint64_t pos[] = { 0, middle, nr - 1 };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(pos); i++) {
+		touch_one(v, pages, start, nr, pos[i]);
+		EXPECT_TRUE(clear_range(v, mem, start, nr)) {
+			TH_LOG("page %lu of [%lu, +%lu) not found", pos[i], start, nr);
+		}
+		EXPECT_EQ(0, count_young(v, mem, start, nr));
+		EXPECT_FALSE(clear_range(v, mem, start, nr));
+		EXPECT_TRUE(page_young(v, mem, start - 1));
+		EXPECT_TRUE(page_young(v, mem, start + nr));
+		make_old(v, mem, pages << LA_PAGE_SHIFT);
+	}
+
+	/* A walk that stops at the first young page leaves the rest young. */
+	la_touch(v, LA_OP_WRITE, LA_GPA, pages);
+	EXPECT_TRUE(clear_range(v, mem, start, nr));
+	EXPECT_EQ(0, count_young(v, mem, start, nr)) {
+		TH_LOG("range [%lu, +%lu)", start, nr);
+	}
+	EXPECT_EQ(pages - nr, count_young(v, mem, 0, pages));
+	make_old(v, mem, pages << LA_PAGE_SHIFT);
+}
+
+TEST_F_TIMEOUT(aging, range_finds_and_clears_all, TIMEOUT)
+{
+	uint64_t start, nr;
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		nr = 2 + la_random(&self->rng) % (LA_TABLE_PAGES - 2);
+		start = 1 + la_random(&self->rng) % (self->pages - nr - 1);
+		check_range(_metadata, &self->v, self->mem, self->pages, start, nr,
+			    la_random(&self->rng) % nr);
+	}
+	/* The shortest; and the longest that covers no table whole. */
+	check_range(_metadata, &self->v, self->mem, self->pages, 7, 2, 1);
+	check_range(_metadata, &self->v, self->mem, self->pages, 1, LA_TABLE_PAGES - 1, 200);
+}
+
+TEST_F_TIMEOUT(aging, range_over_tables, TIMEOUT)
+{
+	const uint64_t T = LA_TABLE_PAGES;
+
+	/* Two pages, one in each table; a whole table and a page either side. */
+	check_range(_metadata, &self->v, self->mem, self->pages, T - 1, 2, 1);
+	check_range(_metadata, &self->v, self->mem, self->pages, T - 1, T + 2, T);
+	/* Exactly a table; and most of everything. */
+	check_range(_metadata, &self->v, self->mem, self->pages, T, T, 77);
+	check_range(_metadata, &self->v, self->mem, self->pages, 1, self->pages - 2, T);
+}
+
+/* A table's worth of hva that lies in two tables of the second stage. */
+TEST_F_TIMEOUT(aging, gpa_not_aligned_with_hva, TIMEOUT)
+{
+	const uint64_t nr = LA_TABLE_PAGES, gpa = LA_GPA + 256 * SZ_1M + 3 * LA_PAGE_SIZE;
+	char *mem = la_alloc(LA_TABLE_SIZE);
+	uint64_t pos[] = { 0, nr - 4, nr - 3, nr - 1 };
+	int i;
+
+	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, LA_TABLE_SIZE);
+	la_touch(&self->v, LA_OP_WRITE, gpa, nr);
+	EXPECT_EQ(nr, la_clear_pages(self->v.age, mem, LA_TABLE_SIZE));
+
+	for (i = 0; i < ARRAY_SIZE(pos); i++) {
+		la_flush_tlb(&self->v);
+		la_touch(&self->v, LA_OP_READ, gpa + (pos[i] << LA_PAGE_SHIFT), 1);
+		EXPECT_EQ(1, count_young(&self->v, mem, 0, nr));
+		EXPECT_TRUE(page_young(&self->v, mem, pos[i]));
+		EXPECT_TRUE(clear_range(&self->v, mem, 0, nr));
+		EXPECT_EQ(0, count_young(&self->v, mem, 0, nr));
+	}
+}
+
+TEST_F_TIMEOUT(aging, range_over_hole, TIMEOUT)
+{
+	const uint64_t T = LA_TABLE_PAGES;
+	/* Inside a table; a table and some; up to a table's end. */
+	const uint64_t holes[][2] = { { 100, 50 }, { T - 20, T + 40 }, { T - 30, 30 } };
+	uint64_t hole, len;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(holes); i++) {
+		hole = holes[i][0];
+		len = holes[i][1];
+
+		la_touch(&self->v, LA_OP_WRITE, LA_GPA, self->pages);
+		make_old(&self->v, self->mem, self->bytes);
+		ASSERT_EQ(0, madvise(page_of(self->mem, hole), len << LA_PAGE_SHIFT,
+				     MADV_DONTNEED));
+
+		EXPECT_FALSE(clear_range(&self->v, self->mem, hole, len));
+		EXPECT_FALSE(clear_range(&self->v, self->mem, hole - 10, len + 20));
+
+		/* Behind the hole, then before it, then nothing but the hole. */
+		la_touch(&self->v, LA_OP_READ, LA_GPA + ((hole + len) << LA_PAGE_SHIFT), 1);
+		EXPECT_TRUE(clear_range(&self->v, self->mem, hole - 1, len + 2));
+		EXPECT_FALSE(clear_range(&self->v, self->mem, hole - 1, len + 2));
+		la_touch(&self->v, LA_OP_READ, LA_GPA + ((hole - 1) << LA_PAGE_SHIFT), 1);
+		EXPECT_TRUE(clear_range(&self->v, self->mem, hole - 1, len + 2));
+		la_touch(&self->v, LA_OP_READ, LA_GPA, self->pages);
+		EXPECT_EQ(self->pages, count_young(&self->v, self->mem, 0, self->pages));
+	}
+}
+
+TEST_F_TIMEOUT(aging, never_mapped, TIMEOUT)
+{
+	char *mem = la_alloc(LA_TABLE_SIZE);
+
+	la_add_slot(&self->v, LA_SLOT + 1, 0, LA_GPA + SZ_1G, LA_GPA + SZ_1G, mem, LA_TABLE_SIZE);
+	EXPECT_FALSE(clear_range(&self->v, mem, 0, LA_TABLE_PAGES));
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, LA_TABLE_PAGES));
+	/* Memory that the host has and the guest has not touched yet. */
+	memset(mem, 1, LA_TABLE_SIZE);
+	EXPECT_EQ(0, la_clear_pages(self->v.age, mem, LA_TABLE_SIZE));
+}
+
+TEST_F_TIMEOUT(aging, range_past_the_slot, TIMEOUT)
+{
+	const uint64_t total = 1024, first = 300, nr = 200, gpa = LA_GPA + 512 * SZ_1M;
+	char *mem = la_alloc(total << LA_PAGE_SHIFT);
+	struct la_stats stats;
+
+	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, page_of(mem, first), nr << LA_PAGE_SHIFT);
+	la_touch(&self->v, LA_OP_WRITE, gpa, nr);
+	EXPECT_EQ(nr, la_clear_pages(self->v.age, mem, total << LA_PAGE_SHIFT));
+
+	la_flush_tlb(&self->v);
+	la_touch(&self->v, LA_OP_WRITE, gpa + ((nr - 1) << LA_PAGE_SHIFT), 1);
+	EXPECT_TRUE(clear_range(&self->v, mem, 0, total));
+	EXPECT_FALSE(clear_range(&self->v, mem, 0, total));
+	la_flush_tlb(&self->v);
+	la_touch(&self->v, LA_OP_WRITE, gpa, nr);
+	EXPECT_TRUE(clear_range(&self->v, mem, first + nr - 1, total - first - nr + 1));
+	EXPECT_TRUE(clear_range(&self->v, mem, 0, first + 1));
+	EXPECT_EQ(nr - 2, count_young(&self->v, mem, 0, total));
+
+	/* Outside of every slot there is nothing to walk, nor to lock. */
+	la_stats_zero();
+	EXPECT_FALSE(clear_range(&self->v, mem, 0, first));
+	EXPECT_EQ(0, count_young(&self->v, mem, first + nr, total - first - nr));
+	stats = la_stats_read();
+	EXPECT_EQ(0, stats.walks);
+	EXPECT_EQ(0, stats.mmu_lock);
+}
+
+TEST_F_TIMEOUT(aging, deleted_slot, TIMEOUT)
+{
+	la_touch(&self->v, LA_OP_WRITE, LA_GPA, self->pages);
+	la_del_slot(&self->v, LA_SLOT);
+	EXPECT_EQ(0, la_clear_pages(self->v.age, self->mem, self->bytes));
+
+	vm_set_user_memory_region(self->v.vm, LA_SLOT, 0, LA_GPA, self->bytes, self->mem);
+	EXPECT_EQ(0, la_clear_pages(self->v.age, self->mem, self->bytes));
+	la_touch(&self->v, LA_OP_WRITE, LA_GPA, self->pages);
+	EXPECT_EQ(self->pages, la_clear_pages(self->v.age, self->mem, self->bytes));
+}
+
+TEST_F_TIMEOUT(aging, two_gpas_of_one_hva, TIMEOUT)
+{
+	const uint64_t nr = 300, gpas[] = { LA_GPA + 256 * SZ_1M, LA_GPA + SZ_1G };
+	DECLARE_BITMAP(maps[2], LA_MAX_PAGES);
+	char *mem = la_alloc(nr << LA_PAGE_SHIFT);
+	uint64_t page, either = 0;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		la_add_slot(&self->v, LA_SLOT + 1 + i, 0, gpas[i], gpas[i], mem,
+			    nr << LA_PAGE_SHIFT);
+		la_touch(&self->v, LA_OP_WRITE, gpas[i], nr);
+	}
+	make_old(&self->v, mem, nr << LA_PAGE_SHIFT);
+
+	/* Young through either one. */
+	for (i = 0; i < 2; i++) {
+		la_touch(&self->v, LA_OP_WRITE, gpas[i] + (7 << LA_PAGE_SHIFT), 1);
+		EXPECT_EQ(1, count_young(&self->v, mem, 0, nr));
+		EXPECT_TRUE(page_young(&self->v, mem, 7));
+		EXPECT_TRUE(clear_range(&self->v, mem, 0, nr));
+		EXPECT_EQ(0, count_young(&self->v, mem, 0, nr));
+		la_flush_tlb(&self->v);
+	}
+
+	/* Young through both: one call clears both. */
+	for (i = 0; i < 2; i++)
+		la_touch(&self->v, LA_OP_WRITE, gpas[i], nr);
+	EXPECT_TRUE(clear_range(&self->v, mem, 0, nr));
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, nr));
+	la_flush_tlb(&self->v);
+
+	for (i = 0; i < 2; i++) {
+		random_map(maps[i], nr, 30, &self->rng);
+		la_touch_map(&self->v, LA_OP_READ, gpas[i], nr, maps[i]);
+	}
+	for (page = 0; page < nr; page++)
+		either += test_bit(page, maps[0]) || test_bit(page, maps[1]);
+	EXPECT_EQ(either, count_young(&self->v, mem, 0, nr));
+	EXPECT_EQ(either, la_clear_pages(self->v.age, mem, nr << LA_PAGE_SHIFT));
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, nr));
+}
+
+/* Neighbours in hva are strangers in gpa, with a gap that no slot covers. */
+TEST_F_TIMEOUT(aging, one_range_over_slots, TIMEOUT)
+{
+	const struct {
+		uint64_t page, nr, gpa;
+	} slots[] = {
+		{   0, 100, LA_GPA + SZ_1G },
+		{ 100,   1, LA_GPA + 256 * SZ_1M },
+		{ 101, 250, LA_GPA + 512 * SZ_1M + 5 * LA_PAGE_SIZE },
+		{ 400, 200, LA_GPA + 128 * SZ_1M },
+	};
+	const uint64_t total = 600, backed = 551;
+	char *mem = la_alloc(total << LA_PAGE_SHIFT);
+	struct la_stats stats;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(slots); i++) {
+		la_add_slot(&self->v, LA_SLOT + 1 + i, 0, slots[i].gpa, slots[i].gpa,
+			    page_of(mem, slots[i].page), slots[i].nr << LA_PAGE_SHIFT);
+		la_touch(&self->v, LA_OP_WRITE, slots[i].gpa, slots[i].nr);
+	}
+	EXPECT_EQ(backed, count_young(&self->v, mem, 0, total));
+	EXPECT_TRUE(clear_range(&self->v, mem, 0, total));
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, total));
+
+	for (i = 0; i < ARRAY_SIZE(slots); i++) {
+		la_flush_tlb(&self->v);
+		la_touch(&self->v, LA_OP_WRITE,
+			 slots[i].gpa + ((slots[i].nr - 1) << LA_PAGE_SHIFT), 1);
+		EXPECT_EQ(1, count_young(&self->v, mem, 0, total));
+		EXPECT_TRUE(clear_range(&self->v, mem, 0, total));
+		EXPECT_EQ(0, count_young(&self->v, mem, 0, total));
+	}
+
+	la_stats_zero();
+	clear_range(&self->v, mem, 0, total);
+	stats = la_stats_read();
+	EXPECT_EQ(ARRAY_SIZE(slots), stats.walks);
+	EXPECT_EQ(backed, stats.visited);
+	EXPECT_EQ(variant->lockless ? 0 : 1, stats.mmu_lock);
+}
+
+TEST_F_TIMEOUT(aging, read_only_slot, TIMEOUT)
+{
+	const uint64_t nr = 100, gpa = LA_GPA + 256 * SZ_1M;
+	char *mem;
+
+	if (!kvm_has_cap(KVM_CAP_READONLY_MEM))
+		SKIP(return, "needs KVM_CAP_READONLY_MEM");
+
+	mem = la_alloc(nr << LA_PAGE_SHIFT);
+	memset(mem, 1, nr << LA_PAGE_SHIFT);
+	la_add_slot(&self->v, LA_SLOT + 1, KVM_MEM_READONLY, gpa, gpa, mem, nr << LA_PAGE_SHIFT);
+	la_touch(&self->v, LA_OP_READ, gpa, nr);
+	EXPECT_EQ(nr, la_clear_pages(self->v.age, mem, nr << LA_PAGE_SHIFT));
+	la_flush_tlb(&self->v);
+	la_touch(&self->v, LA_OP_READ, gpa + (42 << LA_PAGE_SHIFT), 1);
+	EXPECT_EQ(1, count_young(&self->v, mem, 0, nr));
+	EXPECT_TRUE(clear_range(&self->v, mem, 30, 20));
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, nr));
+}
+
+/* A huge leaf is young or old as a whole, however little of it is asked about. */
+TEST_F_TIMEOUT(aging, hugetlb, TIMEOUT)
+{
+	const uint64_t T = LA_TABLE_PAGES, gpa = LA_GPA + 256 * SZ_1M;
+	char *mem = la_alloc_hugetlb(2 * LA_TABLE_SIZE);
+
+	if (!mem)
+		SKIP(return, "needs 2 huge pages of 2M (/proc/sys/vm/nr_hugepages)");
+
+	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, 2 * LA_TABLE_SIZE);
+	la_touch(&self->v, LA_OP_WRITE, gpa + (5 << LA_PAGE_SHIFT), 1);
+	EXPECT_EQ(T, count_young(&self->v, mem, 0, 2 * T));
+	la_touch(&self->v, LA_OP_WRITE, gpa + ((T + 9) << LA_PAGE_SHIFT), 1);
+	EXPECT_EQ(2 * T, count_young(&self->v, mem, 0, 2 * T));
+
+	/* The first page takes the bit of all of its huge page. */
+	EXPECT_EQ(2, la_clear_pages(self->v.age, mem, 2 * LA_TABLE_SIZE));
+
+	la_flush_tlb(&self->v);
+	la_touch(&self->v, LA_OP_READ, gpa, 1);
+	EXPECT_FALSE(clear_range(&self->v, mem, T, T));
+	EXPECT_TRUE(clear_range(&self->v, mem, 100, 2));
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, 2 * T));
+
+	/* Clipped on both sides, and only the second one is young. */
+	la_flush_tlb(&self->v);
+	la_touch(&self->v, LA_OP_READ, gpa + ((2 * T - 1) << LA_PAGE_SHIFT), 1);
+	EXPECT_TRUE(clear_range(&self->v, mem, T - 12, 40));
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, 2 * T));
+}
+
+/* Whatever size KVM maps it with: a huge page's range finds its young page. */
+TEST_F_TIMEOUT(aging, thp_range, TIMEOUT)
+{
+	const uint64_t T = LA_TABLE_PAGES, gpa = LA_GPA + 256 * SZ_1M;
+	const uint64_t pos[] = { T - 1, 1, T / 2, 0 };
+	char *mem;
+	int i;
+
+	if (!thp_configured())
+		SKIP(return, "needs CONFIG_TRANSPARENT_HUGEPAGE");
+
+	mem = la_mmap_aligned(LA_TABLE_SIZE);
+	ASSERT_EQ(0, madvise(mem, LA_TABLE_SIZE, MADV_HUGEPAGE));
+	memset(mem, 1, LA_TABLE_SIZE);
+	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, LA_TABLE_SIZE);
+	la_touch(&self->v, LA_OP_WRITE, gpa, T);
+	EXPECT_TRUE(clear_range(&self->v, mem, 0, T));
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, T));
+
+	for (i = 0; i < ARRAY_SIZE(pos); i++) {
+		la_flush_tlb(&self->v);
+		la_touch(&self->v, LA_OP_WRITE, gpa + (pos[i] << LA_PAGE_SHIFT), 1);
+		EXPECT_TRUE(page_young(&self->v, mem, pos[i]));
+		EXPECT_TRUE(clear_range(&self->v, mem, 0, T));
+		EXPECT_EQ(0, count_young(&self->v, mem, 0, T));
+	}
+}
+
+/* The gpa's limit for virt_map(): what KVM offers and the guest's PTEs reach. */
+static uint64_t gpa_limit(struct kvm_vm *vm)
+{
+#ifdef __riscv
+	unsigned int bits = min_t(unsigned int, kvm_check_cap(KVM_CAP_VM_GPA_BITS), 56);
+
+	/* The framework's modes end before. */
+	vm->max_gfn = (1UL << (bits - LA_PAGE_SHIFT)) - 1;
+#endif
+	return (vm->max_gfn + 1) << LA_PAGE_SHIFT;
+}
+
+/* Slots across the borders between the entries of upper levels. */
+TEST_F_TIMEOUT(aging, high_gpas, TIMEOUT)
+{
+	static const int bits[] = { 32, 38, 39, 40, 41, 47, 48, 49, 50, 51, 55 };
+	const uint64_t nr = 16, limit = gpa_limit(self->v.vm);
+	uint64_t gpas[ARRAY_SIZE(bits)], gvas[ARRAY_SIZE(bits)], total;
+	int i, page, slots = 0;
+	char *mem;
+
+	for (i = 0; i < ARRAY_SIZE(bits); i++) {
+		uint64_t gpa = (1UL << bits[i]) - nr / 2 * LA_PAGE_SIZE;
+
+		if (gpa + nr * LA_PAGE_SIZE >= limit)
+			continue;
+		gpas[slots] = gpa;
+		gvas[slots++] = LA_GPA + SZ_1G + i * LA_TABLE_SIZE;
+	}
+	ASSERT_LT(0, slots);
+	TH_LOG("gpas up to %#lx, limit %#lx", gpas[slots - 1], limit);
+
+	total = slots * nr;
+	mem = la_alloc(total << LA_PAGE_SHIFT);
+	for (i = 0; i < slots; i++) {
+		la_add_slot(&self->v, LA_SLOT + 1 + i, 0, gpas[i], gvas[i], page_of(mem, i * nr),
+			    nr << LA_PAGE_SHIFT);
+		la_touch(&self->v, LA_OP_WRITE, gvas[i], nr);
+	}
+	EXPECT_EQ(total, la_clear_pages(self->v.age, mem, total << LA_PAGE_SHIFT));
+
+	for (i = 0; i < slots; i++) {
+		for (page = 0; page < nr; page += nr / 2 - 1) {
+			la_flush_tlb(&self->v);
+			la_touch(&self->v, LA_OP_WRITE, gvas[i] + page * LA_PAGE_SIZE, 1);
+			EXPECT_EQ(1, count_young(&self->v, mem, 0, total));
+			EXPECT_TRUE(page_young(&self->v, mem, i * nr + page));
+			EXPECT_TRUE(clear_range(&self->v, mem, 0, total));
+			EXPECT_EQ(0, count_young(&self->v, mem, 0, total));
+		}
+	}
+}
+
+#ifdef __riscv
+/*
+ * The root table of the G-stage has two index bits more than others. With Sv57x4
+ * they are above what a guest's PTE can name, so the guest goes there with its
+ * own translation off, from a page at which gva and gpa agree.
+ */
+void guest_bare_write(uint64_t gpa, uint64_t pages), guest_bare_write_end(void);
+
+asm(".pushsection .text\n\t"
+	".balign	4\n\t"
+	".global	guest_bare_write, guest_bare_write_end\n"
+"guest_bare_write:\n\t"
+	"csrrw		t0, satp, zero\n\t"
+	"sfence.vma\n\t"
+	"li		t1, 4096\n"
+"1:	beqz		a1, 2f\n\t"
+	"sd		a1, 8(a0)\n\t"
+	"add		a0, a0, t1\n\t"
+	"addi		a1, a1, -1\n\t"
+	"j		1b\n"
+"2:	csrw		satp, t0\n\t"
+	"sfence.vma\n\t"
+	"ret\n"
+"guest_bare_write_end:\n\t"
+	".popsection\n");
+
+/* Runs guest_bare_write() from its copy at @code for each command. */
+static void guest_bare_main(void (*code)(uint64_t gpa, uint64_t pages))
+{
+	struct la_cmd *cmd = la_cmds;
+
+	asm volatile("fence.i" ::: "memory");
+	for (;;) {
+		code(READ_ONCE(cmd->gva), READ_ONCE(cmd->pages));
+		GUEST_SYNC(0);
+	}
+}
+
+TEST_F_TIMEOUT(aging, root_index_extra_bits, TIMEOUT)
+{
+	const unsigned int bits = kvm_check_cap(KVM_CAP_VM_GPA_BITS);
+	const uint64_t nr = 4, low = LA_GPA + SZ_1G, code_gpa = LA_GPA + 512 * SZ_1M;
+	/*
+	 * The same index but for an extra bit. It is not the topmost one: QEMU
+	 * 7.2 takes that for a sign and faults for ever where it is set.
+	 */
+	const uint64_t gpas[] = { low, low | BIT(bits - 2) };
+	const uint64_t total = nr * ARRAY_SIZE(gpas);
+	struct la_vm *v = &self->v;
+	char *mem = la_alloc(total << LA_PAGE_SHIFT);
+	void *code = la_alloc(LA_PAGE_SIZE);
+	int i;
+
+	memcpy(code, guest_bare_write, (char *)guest_bare_write_end - (char *)guest_bare_write);
+	la_add_slot(v, LA_SLOT + 1, 0, code_gpa, code_gpa, code, LA_PAGE_SIZE);
+	for (i = 0; i < ARRAY_SIZE(gpas); i++)
+		vm_set_user_memory_region(v->vm, LA_SLOT + 2 + i, 0, gpas[i], nr << LA_PAGE_SHIFT,
+					  page_of(mem, nr * i));
+
+	vcpu_arch_set_entry_point(v->vcpus[0], guest_bare_main);
+	vcpu_args_set(v->vcpus[0], 1, code_gpa);
+
+	for (i = 0; i < ARRAY_SIZE(gpas); i++) {
+		la_touch(v, LA_OP_WRITE, gpas[i], nr);
+		EXPECT_EQ(nr * (i + 1), count_young(v, mem, 0, total));
+		/* guest_bare_write() counts down. */
+		EXPECT_EQ(nr, ((uint64_t *)page_of(mem, nr * i))[1]);
+	}
+	EXPECT_EQ(total, la_clear_pages(v->age, mem, total << LA_PAGE_SHIFT));
+
+	for (i = 0; i < ARRAY_SIZE(gpas); i++) {
+		la_flush_tlb(v);
+		la_touch(v, LA_OP_WRITE, gpas[i] + LA_PAGE_SIZE, 1);
+		EXPECT_EQ(1, count_young(v, mem, 0, total));
+		EXPECT_TRUE(page_young(v, mem, nr * i + 1)) {
+			TH_LOG("gpa %#lx", gpas[i]);
+		}
+		EXPECT_TRUE(clear_range(v, mem, nr * i, nr));
+		EXPECT_EQ(0, count_young(v, mem, 0, total));
+	}
+}
+#endif /* __riscv */
+
+TEST_F_TIMEOUT(aging, one_lock_per_call, TIMEOUT)
+{
+	static const char * const ops[] = { "clear", "flush", "test" };
+	const uint64_t locks = variant->lockless ? 0 : 1;
+	struct la_stats stats;
+	struct la_aged aged;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		la_touch(&self->v, LA_OP_WRITE, LA_GPA, self->pages);
+		la_stats_zero();
+		aged = la_age(self->v.age, ops[i], self->mem, self->bytes, LA_PAGE_SIZE);
+		stats = la_stats_read();
+		EXPECT_EQ(self->pages, aged.calls);
+		EXPECT_EQ(self->pages * locks, stats.mmu_lock) {
+			TH_LOG("'%s' page by page", ops[i]);
+		}
+		EXPECT_EQ(0, stats.fallback);
+	}
+
+	la_stats_zero();
+	EXPECT_EQ(1, la_age(self->v.age, "clear", self->mem, self->bytes, 0).calls);
+	EXPECT_EQ(1, la_age(self->v.age, "flush", self->mem, self->bytes, 0).calls);
+	stats = la_stats_read();
+	EXPECT_EQ(2 * locks, stats.mmu_lock);
+	EXPECT_EQ(0, stats.fallback);
+}
+
+TEST_F_TIMEOUT(aging, bad_commands, TIMEOUT)
+{
+	static const char * const bad[] = {
+		"clear", "clear 0x1000", "bogus 0x1000 0x2000", "clear 0x1001 0x3000",
+		"clear 0x1000 0x3001", "clear 0x3000 0x1000", "clear 0x1000 0x1000",
+		"clear 0x1000 0x3000 0x800", "clear 0x1000 0x3000 0x1000 1", "clear a b",
+	};
+	int i;
+
+	la_touch(&self->v, LA_OP_WRITE, LA_GPA, self->pages);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		errno = 0;
+		EXPECT_EQ(-1, write(self->v.age, bad[i], strlen(bad[i]))) {
+			TH_LOG("accepted '%s'", bad[i]);
+		}
+		EXPECT_EQ(EINVAL, errno);
+	}
+	EXPECT_EQ(self->pages, count_young(&self->v, self->mem, 0, self->pages));
+}
+
+/*
+ * The kernel's own lock statistics: independent of what the walker says of
+ * itself.
+ */
+
+#define LOCK_STAT	"/proc/lock_stat"
+
+/* Acquisitions of mmu_lock, whatever its type and subclass. */
+static uint64_t mmu_lock_acquisitions(void)
+{
+	uint64_t sum = 0, nr;
+	char line[512];
+	FILE *file;
+	char *at;
+
+	file = fopen(LOCK_STAT, "r");
+	TEST_ASSERT(file, "Cannot open " LOCK_STAT ": %s", strerror(errno));
+	while (fgets(line, sizeof(line), file)) {
+		at = strstr(line, "(kvm)->mmu_lock");
+		/* Lines without a colon are about who waited for whom. */
+		at = at ? strpbrk(at, ": ") : NULL;
+		if (!at || *at != ':')
+			continue;
+		if (sscanf(at + 1, "%*u %*u %*f %*f %*f %*f %*u %lu", &nr) == 1)
+			sum += nr;
+	}
+	fclose(file);
+	return sum;
+}
+
+static uint64_t locks_taken_by_aging(struct la_vm *v, char *mem, size_t bytes)
+{
+	static const char * const ops[] = { "clear", "flush", "test" };
+	int i;
+
+	la_touch(v, LA_OP_WRITE, LA_GPA, bytes >> LA_PAGE_SHIFT);
+	la_write(LOCK_STAT, "0");
+	for (i = 0; i < ARRAY_SIZE(ops); i++)
+		la_age(v->age, ops[i], mem, bytes, LA_PAGE_SIZE);
+	return mmu_lock_acquisitions();
+}
+
+FIXTURE(lock_stat) {
+	FIXTURE_DATA(aging) aging;
+};
+
+FIXTURE_SETUP(lock_stat)
+{
+	if (access(LOCK_STAT, W_OK))
+		SKIP(return, "needs " LOCK_STAT " (CONFIG_LOCK_STAT)");
+	la_write("/proc/sys/kernel/lock_stat", "1");
+	aging_setup(_metadata, &self->aging, &_aging_on_variant);
+}
+
+FIXTURE_TEARDOWN(lock_stat)
+{
+	la_vm_free(&self->aging.v);
+}
+
+TEST_F_TIMEOUT(lock_stat, no_mmu_lock_in_young_ops, TIMEOUT)
+{
+	struct la_vm *v = &self->aging.v;
+	size_t bytes = self->aging.bytes;
+	char *mem = self->aging.mem;
+
+	EXPECT_EQ(0, locks_taken_by_aging(v, mem, bytes));
+
+	/* The same again, to see that the lock would have been seen. */
+	la_set_lockless(false);
+	EXPECT_LE(3 * self->aging.pages, locks_taken_by_aging(v, mem, bytes));
+}
+
+/*
+ * page_idle: an interface that every kernel has for the same notifier calls.
+ */
+
+#define PAGE_IDLE	"/sys/kernel/mm/page_idle/bitmap"
+#define PAGEMAP		"/proc/self/pagemap"
+#define PAGEMAP_PFN	((1UL << 55) - 1)
+
+#define IDLE_PAGES	512
+
+struct idle_memory {
+	char *mem;
+	int bitmap;
+	int pagemap;
+	uint64_t pfns[IDLE_PAGES];
+};
+
+FIXTURE(page_idle) {
+	struct la_vm v;
+	struct idle_memory idle;
+};
+
+FIXTURE_SETUP(page_idle)
+{
+	const size_t bytes = IDLE_PAGES << LA_PAGE_SHIFT;
+
+	if (access("/dev/kvm", R_OK | W_OK))
+		SKIP(return, "needs /dev/kvm");
+	self->idle.bitmap = open(PAGE_IDLE, O_RDWR);
+	if (self->idle.bitmap < 0)
+		SKIP(return, "needs " PAGE_IDLE " (CONFIG_IDLE_PAGE_TRACKING)");
+	self->idle.pagemap = open(PAGEMAP, O_RDONLY);
+	if (self->idle.pagemap < 0)
+		SKIP(return, "needs " PAGEMAP " (CONFIG_PROC_PAGE_MONITOR)");
+
+	la_vm_create(&self->v, 1);
+	self->idle.mem = la_alloc(bytes);
+	la_add_slot(&self->v, LA_SLOT, 0, LA_GPA, LA_GPA, self->idle.mem, bytes);
+	la_touch(&self->v, LA_OP_WRITE, LA_GPA, IDLE_PAGES);
+}
+
+FIXTURE_TEARDOWN(page_idle)
+{
+	la_vm_free(&self->v);
+	close(self->idle.bitmap);
+	close(self->idle.pagemap);
+}
+
+static bool is_idle(struct idle_memory *idle, uint64_t page)
+{
+	uint64_t word, pfn = idle->pfns[page];
+
+	TEST_ASSERT(pread(idle->bitmap, &word, 8, pfn / 64 * 8) == 8, "read of " PAGE_IDLE);
+	return word >> (pfn % 64) & 1;
+}
+
+/* Returns how many of the pages are idle afterwards. */
+static uint64_t mark_idle(struct idle_memory *idle)
+{
+	uint64_t page, word, nr = 0;
+	off_t offset = ((unsigned long)idle->mem >> LA_PAGE_SHIFT) * 8;
+
+	/* Read it each time: pages migrate. */
+	TEST_ASSERT(pread(idle->pagemap, idle->pfns, sizeof(idle->pfns), offset) ==
+		    sizeof(idle->pfns), "read of " PAGEMAP);
+	for (page = 0; page < IDLE_PAGES; page++) {
+		idle->pfns[page] &= PAGEMAP_PFN;
+		TEST_ASSERT(idle->pfns[page], "No page frame number; CAP_SYS_ADMIN is needed");
+		word = 1UL << (idle->pfns[page] % 64);
+		TEST_ASSERT(pwrite(idle->bitmap, &word, 8, idle->pfns[page] / 64 * 8) == 8,
+			    "write of " PAGE_IDLE);
+	}
+	for (page = 0; page < IDLE_PAGES; page++)
+		nr += is_idle(idle, page);
+	return nr;
+}
+
+static void check_page_idle(struct __test_metadata *_metadata, struct la_vm *v,
+			    struct idle_memory *idle, uint64_t *rng)
+{
+	DECLARE_BITMAP(map, LA_MAX_PAGES);
+	uint64_t nr = 0, page, wrong;
+	int i, tries;
+
+	for (i = 0; i < 3; i++) {
+		la_flush_tlb(v);
+		for (tries = 0; tries < 10; tries++) {
+			nr = mark_idle(idle);
+			if (nr == IDLE_PAGES)
+				break;
+			/*
+			 * New pages wait in per-CPU batches for their LRU list;
+			 * page_idle ignores them until then. This drains them.
+			 */
+			la_write("/proc/sys/vm/drop_caches", "1");
+			usleep(100000);
+		}
+		ASSERT_EQ(IDLE_PAGES, nr);
+
+		la_flush_tlb(v);
+		random_map(map, IDLE_PAGES, 25, rng);
+		la_touch_map(v, LA_OP_WRITE, LA_GPA, IDLE_PAGES, map);
+
+		wrong = 0;
+		for (page = 0; page < IDLE_PAGES; page++) {
+			if (is_idle(idle, page) != test_bit(page, map))
+				continue;
+			if (!wrong++)
+				TH_LOG("round %d: page %lu should%s be idle", i, page,
+				       test_bit(page, map) ? " not" : "");
+		}
+		EXPECT_EQ(0, wrong);
+	}
+}
+
+TEST_F_TIMEOUT(page_idle, exact, TIMEOUT)
+{
+	uint64_t rng = seed;
+
+	if (access(LA_SWITCH, W_OK)) {
+		check_page_idle(_metadata, &self->v, &self->idle, &rng);
+		return;
+	}
+	la_set_lockless(false);
+	check_page_idle(_metadata, &self->v, &self->idle, &rng);
+	la_set_lockless(true);
+	check_page_idle(_metadata, &self->v, &self->idle, &rng);
+}
+
+static void help(const char *name)
+{
+	printf("usage: %s [-m MiB] [-s seed] [options of the test harness]\n"
+	       " -m: guest memory of most tests (default and least: %d, most: %lu)\n"
+	       " -s: seed of the random patterns (default: from the clock, printed)\n",
+	       name, MIN_MIB, LA_MAX_PAGES * LA_PAGE_SIZE / SZ_1M);
+}
+
+int main(int argc, char *argv[])
+{
+	bool lockless = !access(LA_SWITCH, W_OK) && la_get_lockless();
+	unsigned long mib;
+	int ret;
+
+	seed = time(NULL);
+
+	/* The harness parses what follows and does not know these two. */
+	while (argc > 2 && (!strcmp(argv[1], "-m") || !strcmp(argv[1], "-s"))) {
+		if (argv[1][1] == 's') {
+			seed = strtoull(argv[2], NULL, 0);
+		} else {
+			mib = atoi_positive("MiB", argv[2]);
+			if (mib < MIN_MIB || mib * SZ_1M > LA_MAX_PAGES * LA_PAGE_SIZE) {
+				help(argv[0]);
+				return KSFT_FAIL;
+			}
+			test_bytes = mib * SZ_1M;
+		}
+		argv[2] = argv[0];
+		argv += 2;
+		argc -= 2;
+	}
+	if (argc > 1 && !strcmp(argv[1], "-h"))
+		help(argv[0]);
+
+	ksft_print_msg("seed %lu\n", seed);
+	ret = test_harness_run(argc, argv);
+	if (!access(LA_SWITCH, W_OK))
+		la_set_lockless(lockless);
+	return ret;
+}
