@@ -19,7 +19,7 @@ HOST := $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(BUILD)/host
 PKGS_kernel := gcc make flex bison bc libelf-dev libssl-dev cpio ccache rsync \
 	gcc-riscv64-linux-gnu qemu-system-misc opensbi
 PKGS_cocci := coccinelle
-PKGS_static := sparse $(PKGS_kernel)
+PKGS_static := sparse $(PKGS_cocci) $(PKGS_kernel)
 
 export CCACHE_DIR ?= $(BUILD)/ccache
 
@@ -31,9 +31,83 @@ help:
 	@echo 'make check-cocci   the conversions and the Coccinelle checks'
 	@echo 'make check-static  sparse, checkpatch and kernel-doc'
 	@echo 'make check-kernel  KUnit, KVM selftests and stress in QEMU, debug kernel included'
+	@echo 'make sabotage      break the library on this machine in known ways; each must fail a test'
 	@echo 'make bench-host    what the walker costs per entry, against bare loops'
 	@echo 'make apply         make a kernel tree one with pgtable-walk: KDIR=tree, default a copy of the base'
 	@echo 'make record-stock  boot the stock kernel and record which KVM selftests pass on it'
 	@echo 'make clean         remove build/'
 	@echo
 	@echo 'Variables: ARCHES="$(ARCHES)" BASE=$(BASE) KDIR= JOBS=$(JOBS) V=1'
+
+# The base as it is, unpacked once.
+$(STOCK):
+	@$(SCRIPTS)/fetch-base $(BASE) $@
+
+# Without KDIR a copy of the base is converted, or brought up to what the repository says now.
+.PHONY: apply
+ifneq ($(KDIR),)
+apply:
+	@$(SCRIPTS)/need $(PKGS_cocci)
+	@$(SCRIPTS)/apply.py $(KDIR)
+else
+apply: | $(STOCK)
+	@$(SCRIPTS)/need $(PKGS_cocci)
+	@[ -d $(OURS) ] || { cp -a --reflink=auto $(STOCK) $(OURS).tmp && mv $(OURS).tmp $(OURS); }
+	@$(SCRIPTS)/apply.py --from $(STOCK) $(OURS)
+endif
+
+.PHONY: demo
+demo:
+	@rm -f $(BUILD)/stages
+	@$(STAGE) install $(SCRIPTS)/need $(PKGS_kernel) $(PKGS_cocci)
+	@$(STAGE) apply $(MAKE) --no-print-directory apply KDIR=
+	@$(STAGE) demo $(LAB) demo
+	@$(STAGE) --report
+
+CHECKS := check-host check-cocci check-static check-kernel
+
+.PHONY: check $(CHECKS)
+check:
+	@rm -f $(BUILD)/stages
+	@$(STAGE) install $(SCRIPTS)/need $(PKGS_static)
+	@$(STAGE) apply $(MAKE) --no-print-directory apply KDIR=
+	@for stage in $(CHECKS); do $(STAGE) $$stage $(MAKE) --no-print-directory $$stage KDIR=; done; \
+	$(STAGE) --report
+
+check-host:
+	@$(HOST) check bench objcheck
+
+check-cocci: apply
+	@$(SCRIPTS)/test_apply.py --base $(STOCK)
+	@$(TESTS)/cocci/run.py --stock $(STOCK) --converted $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
+
+check-static: apply
+	@$(SCRIPTS)/need $(PKGS_static)
+	@$(LAB) $(foreach a,$(ARCHES),$(a)/ours-debug-config $(a)/stock-debug-config)
+	@set -e; for arch in $(ARCHES); do \
+		$(TESTS)/static/check-static.py --arch $$arch \
+			--converted $(OURS) --converted-build $(BUILD)/$$arch/ours-debug \
+			--stock $(STOCK) --stock-build $(BUILD)/$$arch/stock-debug; \
+	done
+
+check-kernel: apply
+	@$(SCRIPTS)/need $(PKGS_kernel)
+	@$(LAB) check
+
+# Not part of check: each breaks the library or its user in one way, and says which test noticed.
+.PHONY: sabotage
+sabotage:
+	@$(HOST) sabotage
+
+.PHONY: bench-host
+bench-host:
+	@$(HOST) bench
+
+.PHONY: record-stock
+record-stock: | $(STOCK)
+	@$(SCRIPTS)/need $(PKGS_kernel)
+	@$(LAB) record-stock
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)

@@ -115,7 +115,7 @@ struct pgtable_kunit {
 	vpte_t *race_ptep;
 	vpte_t race_from;
 	vpte_t race_to;
-	unsigned int stop_after;
+	bool stop;
 	bool unlink;
 
 	u32 random;
@@ -160,7 +160,7 @@ pgtable_kunit_leaf(const struct pgtable_format *fmt, const struct pgtable_entry 
 	pgtable_kunit_log(t, entry, ptep, false);
 	if (t->unlink)
 		vpte_xchg(ptep, 0);
-	return t->nr_calls == t->stop_after ? PGTABLE_WALK_STOP : PGTABLE_WALK_NEXT;
+	return t->stop ? PGTABLE_WALK_STOP : PGTABLE_WALK_NEXT;
 }
 
 static __always_inline void
@@ -521,7 +521,8 @@ static void pgtable_kunit_check_aging(struct pgtable_kunit *t, u64 start, u64 en
 	pgtable_kunit_expect_entries(t, false, start, end);
 
 	/* Clearing goes through all of them, and then none is young. */
-	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_CLEAR, start, end), want.young > 0);
+	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_CLEAR, start, end),
+			want.young > 0);
 	pgtable_kunit_expect_stats(t, want);
 	pgtable_kunit_expect_entries(t, true, start, end);
 	KUNIT_EXPECT_FALSE(test, pgtable_kunit_run(t, PGTABLE_KUNIT_TEST, start, end));
@@ -559,8 +560,8 @@ static void test_leaf_at_each_level(struct kunit *test)
 
 	for (level = 0; level < t->tree.levels; level++) {
 		for (flavour = 0; flavour < 16; flavour++) {
-			const u64 addr = pgtable_kunit_addr(t) & ~(pgtable_kunit_size(t, level) - 1);
 			const u64 size = pgtable_kunit_size(t, level);
+			const u64 addr = pgtable_kunit_addr(t) & ~(size - 1);
 			struct pgtable_kunit_slot *slot;
 
 			slot = pgtable_kunit_put_leaf(t, addr, level, false);
@@ -755,7 +756,7 @@ static void test_root_index(struct kunit *test)
 	struct pgtable_kunit *t = test->priv;
 	const unsigned int top = t->tree.levels - 1;
 	const u64 page = pgtable_kunit_size(t, 0), step = pgtable_kunit_size(t, top);
-	const unsigned int nr = 1U << t->root_bits, stride = max(nr / 32, 1U);
+	const unsigned int nr = 1U << t->root_bits, stride = max(nr / 16, 1U);
 	unsigned int i;
 
 	/* The first page below every so many entries of the root, and the last page. */
@@ -818,7 +819,8 @@ static void test_table_at_level_0_not_entered(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_RACE, 0, t->width), t->width);
 	KUNIT_EXPECT_TRUE(test, t->nr_calls <= 1);
 	pgtable_kunit_expect_entries(t, false, 0, t->width);
-	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, addr, addr + 1), addr + 1);
+	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, addr, addr + 1),
+			addr + 1);
 	pgtable_kunit_expect_entries(t, false, 0, t->width);
 }
 
@@ -930,6 +932,7 @@ static void test_testing_changes_nothing(struct kunit *test)
 	pgtable_kunit_expect_entries(t, false, 0, 3 * page);
 }
 
+/* Stopped at each leaf and resumed, a walk sees each leaf once and no table twice. */
 static void test_stop_and_resume(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;
@@ -937,7 +940,7 @@ static void test_stop_and_resume(struct kunit *test)
 	u64 addr = 0;
 
 	pgtable_kunit_put_mix(t);
-	t->stop_after = 1;
+	t->stop = true;
 	for (i = 0; i < t->nr_slots; i++) {
 		const struct pgtable_kunit_slot *slot = &t->slots[i];
 
@@ -945,16 +948,189 @@ static void test_stop_and_resume(struct kunit *test)
 		if (slot->kind != PGTABLE_LEAF)
 			continue;
 
-		/* Tables that end before the next leaf come first, none behind it. */
-		for (t->stop_after = 1;; t->stop_after++) {
-			KUNIT_ASSERT_LT(test, t->stop_after, 2 * PGTABLE_MAX_LEVELS);
-			addr = pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, addr, t->width);
-			KUNIT_ASSERT_LT(test, 0, t->nr_calls);
-			if (!t->calls[t->nr_calls - 1].post)
-				break;
-		}
-		pgtable_kunit_expect_call(t, t->nr_calls - 1, slot, false, true);
+		addr = pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, addr, t->width);
 		KUNIT_EXPECT_EQ(test, addr, slot->addr + pgtable_kunit_size(t, slot->level));
+		/* Tables that end before this leaf come first, and none behind it. */
+		KUNIT_ASSERT_LT(test, 0U, t->nr_calls);
+		pgtable_kunit_expect_call(t, t->nr_calls - 1, slot, false, true);
 		posts += t->nr_calls - 1;
 	}
+	KUNIT_EXPECT_EQ(test, addr, t->width);
+	KUNIT_EXPECT_TRUE(test, posts <= tables);
+
+	/* A leaf that reaches out of the range. */
+	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, 0, 1), 1);
 }
+
+/* Whoever unlinks tables on the way out leaves nothing, and looks at none again. */
+static void test_unlink(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	unsigned int i;
+
+	pgtable_kunit_put_mix(t);
+	t->unlink = true;
+	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, 0, t->width), t->width);
+	pgtable_kunit_expect_calls(t, 0, t->width, true, true);
+	for (i = 0; i < 1U << t->root_bits; i++)
+		KUNIT_EXPECT_EQ(test, t->tree.table[i], 0);
+
+	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, 0, t->width), t->width);
+	KUNIT_EXPECT_EQ(test, t->nr_calls, 0);
+}
+
+/* What format and tests were told of the same tables is the same. */
+static void test_format(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const struct pgtable_format *fmt = t->fmt->format;
+	const phys_addr_t pa = virt_to_phys(t->decoy);
+	unsigned int level, flavour;
+
+	for (level = 0; level < t->tree.levels; level++) {
+		KUNIT_EXPECT_EQ(test, pgtable_level_shift(fmt, level),
+				pgtable_kunit_shift(t, level));
+		KUNIT_EXPECT_EQ(test, fmt->kind(0, level), PGTABLE_NONE);
+		KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->absent(pa), level), PGTABLE_NONE);
+		if (t->fmt->busy)
+			KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->busy, level), PGTABLE_BUSY);
+		if (level)
+			KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->table(pa), level), PGTABLE_TABLE);
+		else
+			KUNIT_EXPECT_NE(test, fmt->kind(t->fmt->table(pa), 0), PGTABLE_TABLE);
+		for (flavour = 0; flavour < 32; flavour++) {
+			const vpte_t old = t->fmt->leaf(pa, level, flavour, false);
+			const vpte_t young = t->fmt->leaf(pa, level, flavour, true);
+
+			KUNIT_EXPECT_EQ(test, fmt->kind(old, level), PGTABLE_LEAF);
+			KUNIT_EXPECT_EQ(test, fmt->kind(young, level), PGTABLE_LEAF);
+			/* An ager may come between a look and a change under the lock. */
+			KUNIT_EXPECT_EQ(test, (old ^ young) & ~fmt->volatile_bits, 0);
+		}
+	}
+	KUNIT_EXPECT_PTR_EQ(test, fmt->child(t->fmt->table(pa)), t->decoy);
+}
+
+/* Below @limit. */
+static u32 pgtable_kunit_random(struct pgtable_kunit *t, u32 limit)
+{
+	t->random ^= t->random << 13;
+	t->random ^= t->random >> 17;
+	t->random ^= t->random << 5;
+	return t->random % limit;
+}
+
+/* Near the edges of tables more often than not. */
+static u64 pgtable_kunit_random_addr(struct pgtable_kunit *t)
+{
+	u64 addr = 0;
+	unsigned int level;
+
+	for (level = 0; level < t->tree.levels; level++) {
+		const unsigned int bits = level == t->tree.levels - 1 ? t->root_bits :
+								       t->fmt->index_bits;
+		const u32 nr = 1U << bits;
+		const u32 index[] = { 0, 1, nr - 1, pgtable_kunit_random(t, nr) };
+
+		addr |= (u64)index[pgtable_kunit_random(t, 4)] << pgtable_kunit_shift(t, level);
+	}
+	return addr;
+}
+
+static void pgtable_kunit_put_random(struct pgtable_kunit *t)
+{
+	const u64 addr = pgtable_kunit_random_addr(t);
+	const unsigned int level = pgtable_kunit_random(t, 2) *
+				   pgtable_kunit_random(t, t->tree.levels);
+
+	if (pgtable_kunit_find(t, addr, level))
+		return;
+
+	switch (pgtable_kunit_random(t, 8)) {
+	case 0:
+		if (t->fmt->busy) {
+			pgtable_kunit_put(t, addr, level, PGTABLE_BUSY, t->fmt->busy);
+			break;
+		}
+		fallthrough;
+	case 1:
+		pgtable_kunit_put(t, addr, level, PGTABLE_NONE,
+				  t->fmt->absent(virt_to_phys(t->decoy)));
+		break;
+	default:
+		pgtable_kunit_put_leaf(t, addr, level, pgtable_kunit_random(t, 2));
+	}
+}
+
+/* A boundary of some entry, or a few bytes beside it. */
+static u64 pgtable_kunit_random_edge(struct pgtable_kunit *t)
+{
+	const struct pgtable_kunit_slot *slot = &t->slots[pgtable_kunit_random(t, t->nr_slots)];
+	const u64 size = pgtable_kunit_size(t, slot->level);
+
+	return slot->addr + size * pgtable_kunit_random(t, 2) + pgtable_kunit_random(t, 3) - 1;
+}
+
+static void test_random_trees(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	unsigned int i, j;
+
+	kunit_info(test, "seed %u\n", t->random);
+	for (i = 0; i < 200; i++) {
+		for (j = pgtable_kunit_random(t, 20) + 1; j; j--)
+			pgtable_kunit_put_random(t);
+		for (j = 0; j < 8; j++) {
+			const u64 a = pgtable_kunit_random_edge(t);
+			const u64 b = pgtable_kunit_random_edge(t);
+
+			pgtable_kunit_check_aging(t, min(a, b), max(a, b));
+			pgtable_kunit_check_locked(t, min(a, b), max(a, b));
+		}
+		pgtable_kunit_check_aging(t, 0, t->width);
+		pgtable_kunit_empty(t);
+	}
+}
+
+#define PGTABLE_KUNIT_CASES				\
+	KUNIT_CASE(test_format),			\
+	KUNIT_CASE(test_leaf_at_each_level),		\
+	KUNIT_CASE(test_no_table),			\
+	KUNIT_CASE(test_empty_tree),			\
+	KUNIT_CASE(test_range_beyond_width),		\
+	KUNIT_CASE(test_unaligned_ranges),		\
+	KUNIT_CASE(test_every_range),			\
+	KUNIT_CASE(test_range_boundaries),		\
+	KUNIT_CASE(test_one_young_leaf),		\
+	KUNIT_CASE(test_root_index),			\
+	KUNIT_CASE(test_busy_entries_left_alone),	\
+	KUNIT_CASE(test_absent_entries_left_alone),	\
+	KUNIT_CASE(test_table_at_level_0_not_entered),	\
+	KUNIT_CASE(test_lost_race),			\
+	KUNIT_CASE(test_one_snapshot_of_a_table),	\
+	KUNIT_CASE(test_one_snapshot_of_a_leaf),	\
+	KUNIT_CASE(test_testing_changes_nothing),	\
+	KUNIT_CASE(test_stop_and_resume),		\
+	KUNIT_CASE(test_unlink),			\
+	KUNIT_CASE(test_random_trees)
+
+/**
+ * PGTABLE_KUNIT_SUITE() - define a suite, to be passed to kunit_test_suites()
+ * @_name: name of the suite
+ * @_fmt: the struct pgtable_kunit_format
+ * @_levels: how many levels the trees have
+ * @_root_extra_bits: how many more index bits the root has than other tables
+ */
+#define PGTABLE_KUNIT_SUITE(_name, _fmt, _levels, _root_extra_bits)			\
+static int _name##_init(struct kunit *test)						\
+{											\
+	return pgtable_kunit_init(test, &(_fmt), _levels, _root_extra_bits);		\
+}											\
+static struct kunit_case _name##_cases[] = { PGTABLE_KUNIT_CASES, {} };			\
+static struct kunit_suite _name = {							\
+	.name = "pgtable-walk-" #_name,							\
+	.init = _name##_init,								\
+	.test_cases = _name##_cases,							\
+}
+
+#endif /* _KUNIT_PGTABLE_WALK_H */

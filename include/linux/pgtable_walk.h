@@ -185,7 +185,8 @@ struct pgtable_walk_stats {
  */
 struct pgtable_walk_ops {
 	enum pgtable_walk_next (*tighten)(const struct pgtable_format *fmt,
-					  const struct pgtable_entry *entry, vpte_t *new, void *arg);
+					  const struct pgtable_entry *entry, vpte_t *new,
+					  void *arg);
 	enum pgtable_walk_next (*leaf)(const struct pgtable_format *fmt,
 				       const struct pgtable_entry *entry, vpte_t *ptep, void *arg);
 	void (*table_post)(const struct pgtable_format *fmt,
@@ -225,6 +226,7 @@ static inline void pgtable_root_publish(struct pgtable_root *root, const struct 
 	unsigned long word = (unsigned long)tree->table;
 
 	word |= tree->addr_bits | tree->levels * (PGTABLE_ROOT_LEVELS & -PGTABLE_ROOT_LEVELS);
+	/* Pairs with the address dependency of pgtable_root_deref(). */
 	smp_store_release(&root->word, word);
 }
 
@@ -281,13 +283,13 @@ static inline struct pgtable_tree pgtable_root_unpublish(struct pgtable_root *ro
  * Why a pass over one table ended.  The level is constant in the pass that has
  * nothing below it, where the time goes.
  */
-enum pgtable_walk_exit {
+enum __pgtable_walk_exit {
 	PGTABLE_EXIT_END,
 	PGTABLE_EXIT_CHILD,
 	PGTABLE_EXIT_STOP,
 };
 
-static __always_inline enum pgtable_walk_exit
+static __always_inline enum __pgtable_walk_exit
 __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk_ops *ops,
 		     enum pgtable_walk_mode mode, vpte_t *table, u64 index_mask, unsigned int level,
 		     u64 *addr, u64 end, struct pgtable_entry *entry,
@@ -297,7 +299,7 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
 	const u64 first_page = *addr >> shift, last_page = (end - 1) >> shift;
 	const u64 first = first_page & index_mask;
 	const u64 last = min(first + (last_page - first_page), index_mask);
-	enum pgtable_walk_exit exit = PGTABLE_EXIT_END;
+	enum __pgtable_walk_exit exit = PGTABLE_EXIT_END;
 	u64 i;
 
 	for (i = first; i <= last; i++) {
@@ -315,7 +317,9 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
 		case PGTABLE_TABLE:
 			if (!level)
 				continue;
-			*entry = (struct pgtable_entry) { pte, (first_page + i - first) << shift, level };
+			*entry = (struct pgtable_entry) {
+				pte, (first_page + i - first) << shift, level
+			};
 			*addr = max(*addr, entry->addr);
 			return PGTABLE_EXIT_CHILD;
 		case PGTABLE_LEAF:
@@ -333,6 +337,7 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
 					stats->lost++;
 			}
 		} else if (ops->leaf) {
+			pgtable_walk_stall();
 			next = ops->leaf(fmt, entry, ptep, arg);
 		}
 
@@ -391,7 +396,7 @@ static __always_inline u64 pgtable_walk_range(const struct pgtable_format *fmt,
 
 	tables[level] = tree->table;
 	for (;;) {
-		enum pgtable_walk_exit exit;
+		enum __pgtable_walk_exit exit;
 
 		if (level == 0)
 			exit = __pgtable_walk_table(fmt, ops, mode, tables[0],
@@ -421,7 +426,9 @@ static __always_inline u64 pgtable_walk_range(const struct pgtable_format *fmt,
 				const u64 page = (addr - 1) >> shift;
 				vpte_t *ptep = &tables[level][level == top ? page : page & mask];
 
-				entry = (struct pgtable_entry) { vpte_read(ptep), page << shift, level };
+				entry = (struct pgtable_entry) {
+					vpte_read(ptep), page << shift, level
+				};
 				ops->table_post(fmt, &entry, ptep, arg);
 			}
 		}

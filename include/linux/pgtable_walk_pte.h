@@ -29,12 +29,12 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 
+#ifdef CONFIG_64BIT
 /**
  * typedef vpte_t - the value of an entry
  *
  * As wide as a machine word, which is what cmpxchg can always replace.
  */
-#ifdef CONFIG_64BIT
 typedef u64 vpte_t;
 #else
 typedef unsigned long vpte_t;
@@ -134,9 +134,12 @@ static __always_inline bool vpte_update(vpte_t *ptep, vpte_t *old, vpte_t clear,
  * From here to vpte_unfreeze() the entry belongs to the caller: no walker of any
  * kind may write to it.
  *
- * Context, ordering and return value: as for vpte_update().
+ * Context: as for vpte_update().
+ * Ordering: full when it succeeds.
+ * Return: true if the entry was frozen.
  */
-static __always_inline bool vpte_freeze(vpte_t *ptep, vpte_t *old, vpte_t frozen, vpte_t volatile_bits)
+static __always_inline bool vpte_freeze(vpte_t *ptep, vpte_t *old, vpte_t frozen,
+					vpte_t volatile_bits)
 {
 	return vpte_update(ptep, old, ~(vpte_t)0, frozen, volatile_bits);
 }
@@ -153,6 +156,7 @@ static __always_inline bool vpte_freeze(vpte_t *ptep, vpte_t *old, vpte_t frozen
  */
 static __always_inline void vpte_unfreeze(vpte_t *ptep, vpte_t new)
 {
+	/* Pairs with the address dependency of vpte_read(). */
 	smp_store_release(ptep, new);
 }
 
@@ -169,6 +173,7 @@ static __always_inline void vpte_unfreeze(vpte_t *ptep, vpte_t new)
  */
 static __always_inline void vpte_link_table(vpte_t *ptep, vpte_t table_pte)
 {
+	/* Pairs with the address dependency of vpte_read(). */
 	smp_store_release(ptep, table_pte);
 }
 

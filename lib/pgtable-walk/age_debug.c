@@ -66,7 +66,7 @@ static int age_release(struct inode *inode, struct file *file)
 
 static int age_run(struct age_file *age, const char *op, u64 start, u64 end, u64 step)
 {
-	typeof(&mmu_notifier_clear_young) call = NULL;
+	typeof(mmu_notifier_clear_young) *call = NULL;
 	ktime_t t0;
 	u64 addr;
 
@@ -110,9 +110,9 @@ static ssize_t age_write(struct file *file, const char __user *buf, size_t len, 
 	op = strsep(&rest, " ");
 	for (i = 0; !ret && (word = strsep(&rest, " ")); i++)
 		ret = i < ARRAY_SIZE(arg) ? kstrtou64(word, 0, &arg[i]) : -EINVAL;
-	if (!arg[2])
+	if (i < 3)
 		arg[2] = strcmp(op, "test") ? arg[1] - arg[0] : PAGE_SIZE;
-	if (ret || i < 2 || arg[0] >= arg[1] || !PAGE_ALIGNED(arg[0] | arg[1] | arg[2]))
+	if (ret || i < 2 || arg[0] >= arg[1] || !arg[2] || !PAGE_ALIGNED(arg[0] | arg[1] | arg[2]))
 		ret = -EINVAL;
 
 	if (!ret) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Wider race windows for lockless walkers.
+ * Wider race windows for walkers.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -18,7 +18,7 @@ static DEFINE_PER_CPU(u32, stall_windows);
 /**
  * pgtable_walk_stall() - dawdle in a race window
  *
- * Called by lockless walkers between a read and what is done with it.  Waits
+ * Called by walkers between a read and what is done with it.  Waits
  * stall_ns nanoseconds once in stall_one_in calls (debugfs, 0: never).
  *
  * Context: any.

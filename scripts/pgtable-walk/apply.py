@@ -122,8 +122,6 @@ def definitions(text):
                     branches.pop()
             directive = line.endswith("\\")
             continue
-        if line.startswith("}"):
-            depth = min(depth, 1)
         for char in line:
             if depth:
                 depth += (char == "{") - (char == "}")
@@ -395,19 +393,32 @@ class Stage:
         return read_text(self.file(path, by))
 
 
+def run(command, **kwargs):
+    """Run a command to its end; a signal kills it too.  Returns (status, output)."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          **kwargs) as child:
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            output, _ = child.communicate()
+        except BaseException:
+            child.kill()
+            raise
+    return child.returncode, output.decode(errors="replace")
+
+
 def run_spatch(cocci, options, staged, path, root):
     """Run one semantic patch on a staged file."""
     tmp = staged.parent
     env = {**os.environ, "HOME": str(tmp), "TMPDIR": str(tmp), "LC_ALL": "C"}
-    out = subprocess.run([*SPATCH, *options, "--sp-file", cocci.name, staged], cwd=cocci.parent,
-                         env=env, capture_output=True, check=False)
-    text = (out.stderr + out.stdout).decode(errors="replace")
-    if out.returncode or re.search(r"Fatal error|EXN", text):
+    status, text = run([*SPATCH, *options, "--sp-file", cocci.name, staged], cwd=cocci.parent,
+                       env=env)
+    if status or re.search(r"Fatal error|EXN", text):
         log = root / "build/log" / f"spatch-{cocci.stem}-{path.replace('/', '_')}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(text)
         first = next((line for line in text.split("\n") if line.strip()), "no message").strip()
-        raise Refused(f"{path}: {cocci.name}: spatch failed (exit {out.returncode}, '{first}'): "
+        raise Refused(f"{path}: {cocci.name}: spatch failed (exit {status}, '{first}'): "
                       f"see {log}")
 
 
@@ -669,8 +680,8 @@ def apply(args, say):
         changed, converted = converted_writes(stage, kdir, source, manifest["converted"])
     files = f"{len(new)} new files, {len(converted)} converted"
     count = len([c for c in conversions if c.paths(base)])
-    if both := writes.keys() & changed.keys():
-        raise Refused(f"{min(both)}: both a new file and one to convert")
+    if both := new.keys() & converted.keys():
+        raise Refused(f"{min(both)}: both a new file of ours and one that a conversion changes")
     if not writes and not changed:
         return f"nothing to do: {args.kdir} already has pgtable-walk ({count} conversions, {files})"
     if args.check_only:

@@ -512,6 +512,13 @@ def test_new_file_renamed_in_repository(b):
     assert (b.tree / "include/linux/walk_real.h").exists()
 
 
+def test_conversion_of_new_file(b):
+    b.applied()
+    put(b.root, {f"{CONVERT}/0003-own.edit": "/// own\nFile: include/linux/walk_fake.h\n"
+                 "At: end\nAdd: /* end */\n"})
+    b.refused("include/linux/walk_fake.h", "both a new file")
+
+
 def test_directory_in_the_way(b):
     put(b.tree, {"arch/fake": "a file\n"})
     b.refused("arch/fake")
@@ -572,15 +579,25 @@ def test_full_temporary_disk(b):
         b.refused("No space left")
 
 
+FAILING_RENAME = """
+rename, calls = os.rename, []
+def failing(a, b):
+    calls.append(a)
+    if len(calls) == 6:
+        raise OSError(28, 'No space left on device', str(b))
+    if len(calls) == 7 and {signal}:
+        os.kill(os.getpid(), signal.SIGTERM)
+    rename(a, b)
+os.rename = failing
+"""
+
+
 def test_rename_fails_midway(b):
-    b.refused("No space left", run=lambda: b.patched(
-        "rename, calls = os.rename, []\n"
-        "def failing(a, b):\n"
-        "    calls.append(a)\n"
-        "    if len(calls) == 6:\n"
-        "        raise OSError(28, 'No space left on device', str(b))\n"
-        "    rename(a, b)\n"
-        "os.rename = failing\n"))
+    b.refused("No space left", run=lambda: b.patched(FAILING_RENAME.format(signal=False)))
+
+
+def test_signal_while_rolling_back(b):
+    b.refused("No space left", run=lambda: b.patched(FAILING_RENAME.format(signal=True)))
 
 
 # ---- interruptions ----
@@ -668,7 +685,7 @@ def test_bad_edits(b):
 
 def test_number_twice(b):
     put(b.root, {f"{CONVERT}/0002-other.edit": HOOKS})
-    b.refused("0002-other.edit", "0002")
+    b.refused("0002-other.edit", "another conversion has the number 0002")
 
 
 def test_no_conversions(b):

@@ -15,7 +15,10 @@
  * answer may change at any time, so ask once per operation.
  */
 #ifndef kvm_arch_can_age_lockless
-#define kvm_arch_can_age_lockless(kvm) true
+static inline bool kvm_arch_can_age_lockless(struct kvm *kvm)
+{
+	return true;
+}
 #endif
 
 static inline bool kvm_age_lockless(struct kvm *kvm)

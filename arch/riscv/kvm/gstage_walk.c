@@ -29,7 +29,7 @@ struct gstage_change {
 	struct pgtable_entry leaf;
 };
 
-#define GSTAGE_CHANGE(_name, _kvm, _start, _end, _may_block)		\
+#define DEFINE_GSTAGE_CHANGE(_name, _kvm, _start, _end, _may_block)	\
 	struct gstage_change _name = {					\
 		.kvm = (_kvm),						\
 		.start = (_start),					\
@@ -133,7 +133,7 @@ static void gstage_unmap_some(const struct pgtable_tree *tree, struct gstage_cha
  */
 void gstage_unmap(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block)
 {
-	GSTAGE_CHANGE(change, kvm, start, end, may_block);
+	DEFINE_GSTAGE_CHANGE(change, kvm, start, end, may_block);
 
 	while (change.start < change.end) {
 		/* Anew each time: the root may go while the lock is dropped. */
@@ -175,7 +175,7 @@ void gstage_unmap_entry(struct kvm *kvm, u32 level, gpa_t addr)
 void gstage_unmap_root(struct kvm *kvm)
 {
 	struct pgtable_tree tree = pgtable_root_unpublish(&kvm->arch.gstage_root);
-	GSTAGE_CHANGE(change, kvm, 0, 1ULL << tree.addr_bits, false);
+	DEFINE_GSTAGE_CHANGE(change, kvm, 0, 1ULL << tree.addr_bits, false);
 
 	gstage_unmap_some(&tree, &change);
 }
@@ -210,7 +210,7 @@ void gstage_wrprotect(struct kvm *kvm, gpa_t start, gpa_t end)
 	static const struct pgtable_walk_ops ops = { .leaf = gstage_wrprotect_leaf };
 	struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.gstage_root,
 						      lockdep_is_held(&kvm->mmu_lock));
-	GSTAGE_CHANGE(change, kvm, start, end, false);
+	DEFINE_GSTAGE_CHANGE(change, kvm, start, end, false);
 	struct pgtable_walk_stats stats = {};
 
 	lockdep_assert_held_write(&kvm->mmu_lock);

@@ -22,12 +22,12 @@ identifier end = {
 	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
 	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy
 };
+identifier grace = { synchronize_rcu, synchronize_rcu_expedited };
 position p;
 @@
 
  unpublish(...)
- ... when != synchronize_rcu()
-     when != synchronize_rcu_expedited()
+ ... when != grace()
  end@p(...)
 
 @srcu exists@

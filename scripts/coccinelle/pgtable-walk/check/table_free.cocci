@@ -26,12 +26,12 @@ position c;
 )
 
 @unlinked exists@
-expression found.table, e;
+expression found.table, e, e1;
 identifier end = { free_page, free_pages, __free_page, __free_pages, put_page };
 position found.c, p;
 @@
 
- table@c = e
+ table@c = e1
  ... when != table = e
      when != synchronize_rcu()
  end@p(<+... table ...+>, ...)

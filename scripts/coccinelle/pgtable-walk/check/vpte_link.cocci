@@ -35,17 +35,17 @@ position a;
 )
 
 @direct exists@
-expression alloc.table, ptep, e;
+expression alloc.table, ptep, e, e1;
 identifier set = { set_pte, set_pmd, set_pud, set_p4d, kvm_set_pte };
 identifier store = { WRITE_ONCE, smp_store_mb };
+identifier barrier = { smp_wmb, smp_mb };
 identifier conv = { __pa, virt_to_phys, virt_to_pfn, page_to_phys, page_to_pfn };
 position alloc.a, p;
 @@
 
- table@a = e
+ table@a = e1
  ... when != table = e
-     when != smp_wmb()
-     when != smp_mb()
+     when != barrier()
 (
  set@p(ptep, <+... table ...+>)
 |
@@ -55,20 +55,25 @@ position alloc.a, p;
 )
 
 @through exists@
-expression alloc.table, ptep, e, pte;
+expression alloc.table, ptep, e, e1;
+identifier pte;
+type T;
 identifier set = { set_pte, set_pmd, set_pud, set_p4d, kvm_set_pte };
 identifier store = { WRITE_ONCE, smp_store_mb };
+identifier barrier = { smp_wmb, smp_mb };
 position alloc.a, p;
 @@
 
- table@a = e
+ table@a = e1
  ... when != table = e
-     when != smp_wmb()
-     when != smp_mb()
+     when != barrier()
+(
  pte = <+... table ...+>;
+|
+ T pte = <+... table ...+>;
+)
  ... when != pte = e
-     when != smp_wmb()
-     when != smp_mb()
+     when != barrier()
 (
  set@p(ptep, <+... pte ...+>)
 |

@@ -4,7 +4,8 @@
 //# again: the walk then takes guest memory, or address 0, for a page table. Read an
 //# entry once; kind, child and new value must come from that snapshot.
 //#
-//# Functions that lead from an entry to its table are known by their names.
+//# Functions that lead from an entry to its table are known by their names. Those of
+//# x86 may take a plain *sptep: its shadow MMU is alone with entries that are tables.
 ///
 // Confidence: High
 // Options: --no-includes --include-headers
@@ -18,6 +19,7 @@ virtual report
 @descent@
 identifier child =~ "(^|_)(child|pte_follow|page_vaddr|to_child_pt|to_child_sp)$";
 identifier read = { ptep_get, pmdp_get, pudp_get, READ_ONCE, vpte_read };
+identifier own =~ "(^|_)(child|pte_follow|page_vaddr)$";
 expression entry, e;
 position p;
 @@
@@ -27,7 +29,7 @@ position p;
 |
  e->child@p(<+... read(entry) ...+>)
 |
- child@p(*entry, ...)
+ own@p(*entry, ...)
 |
  e->child@p(*entry)
 )
@@ -44,7 +46,6 @@ position p1, p2;
  vpte_read@p1(entry)
  ... when != entry = e
      when != entry++
-     when != ++entry
      when != &entry
      when != change(entry, ...)
  vpte_read@p2(entry)

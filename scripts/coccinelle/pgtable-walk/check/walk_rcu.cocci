@@ -40,18 +40,20 @@ position p;
 @outlived exists@
 expression root, e;
 identifier tree, use;
-symbol false;
+symbol false, table;
 position p;
 @@
 
  tree = pgtable_root_deref(root, false)
  ... when != tree = e
+     when != tree.table = e
  rcu_read_unlock()
  ... when != tree = e
+     when != tree.table = e
 (
- use@p(..., <+... tree ...+>, ...)
+ use@p(..., &tree, ...)
 |
- tree@p.table
+ tree@p.table[...]
 )
 
 // ----------------------------------------------------------------------------
@@ -71,7 +73,7 @@ position outlived.p;
 (
 * use@p(...)
 |
-* tree@p.table
+* tree@p.table[...]
 )
 
 // ----------------------------------------------------------------------------

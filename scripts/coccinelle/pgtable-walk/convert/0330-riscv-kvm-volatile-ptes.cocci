@@ -36,7 +36,8 @@ expression table;
 +		if (!pte_val(pte)) {
  			...
 -			set_pte(ptep, table);
-+			gstage_link_table(ptep, table);
++			pte = table;
++			gstage_link_table(ptep, pte);
  		} else {
 -			if (gstage_pte_leaf(ptep))
 -				return -EEXIST;

@@ -8,13 +8,7 @@
 #include "host.h"
 
 unsigned long host_warnings;
-
-void host_warn(const char *what, const char *file, int line)
-{
-	/* The first one says enough; the count goes on. */
-	if (!__atomic_fetch_add(&host_warnings, 1, __ATOMIC_RELAXED))
-		printf("# warning: %s (%s:%d)\n", what, file, line);
-}
+const char *host_last_warning;
 
 void *host_alloc_table(void)
 {

@@ -25,7 +25,9 @@ typedef unsigned long long u64;
 typedef u64 phys_addr_t;
 typedef u64 gpa_t;
 
+#undef __always_inline
 #define __always_inline		inline __attribute__((__always_inline__))
+#define fallthrough		__attribute__((__fallthrough__))
 #define noinline		__attribute__((__noinline__))
 #define __maybe_unused		__attribute__((__unused__))
 #define likely(x)		__builtin_expect(!!(x), 1)
@@ -68,24 +70,46 @@ do {											\
 #define smp_store_release(p, val)	__atomic_store_n(p, val, __ATOMIC_RELEASE)
 #define xchg(p, val)		__atomic_exchange_n(p, val, __ATOMIC_SEQ_CST)
 #define try_cmpxchg(p, old, new)							\
-	__atomic_compare_exchange_n(p, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
+({											\
+	typeof(*(p)) new_ = (new);							\
+											\
+	host_race_window();								\
+	__atomic_compare_exchange_n(p, old, new_, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); \
+})
+
+/* What is written has been decided on, and others may run before it is. */
+#ifdef CONFIG_PGTABLE_WALK_DEBUG
+void pgtable_walk_stall(void);
+#define host_race_window()	pgtable_walk_stall()
+#else
+#define host_race_window()	do { } while (0)
+#endif
 
 /* Assertions: a test looks at the count, so that one which must fire can be tested. */
 extern unsigned long host_warnings;
-void host_warn(const char *what, const char *file, int line);
+extern const char *host_last_warning;
+
+static inline void host_warn(const char *where_and_what)
+{
+	__atomic_store_n(&host_last_warning, where_and_what, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&host_warnings, 1, __ATOMIC_RELAXED);
+}
+
+#define HOST_STRING(x)		#x
+#define HOST_WARN_AT(line, what)	host_warn(__FILE__ ":" HOST_STRING(line) ": " what)
 
 #define WARN_ON_ONCE(cond)								\
 ({											\
 	bool cond_ = (cond);								\
 											\
 	if (unlikely(cond_))								\
-		host_warn(#cond, __FILE__, __LINE__);					\
+		HOST_WARN_AT(__LINE__, #cond);						\
 	cond_;										\
 })
 #define RCU_LOCKDEP_WARN(cond, what)							\
 do {											\
 	if (unlikely(cond))								\
-		host_warn(what, __FILE__, __LINE__);					\
+		HOST_WARN_AT(__LINE__, what);						\
 } while (0)
 
 /* Static keys are plain variables. */

@@ -2,7 +2,9 @@
 /*
  * Runs the registered KUnit suites and reports in KTAP.
  */
+#include <signal.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include <kunit/test.h>
 
@@ -52,19 +54,45 @@ void kunit_fail(struct kunit *test, const char *file, int line, const char *fmt,
 	va_end(args);
 }
 
+/* A test that doesn't come back still gets its line. */
+static char obituary[256];
+
+static void say_obituary(void)
+{
+	if (write(STDOUT_FILENO, obituary, strlen(obituary)) < 0)
+		_exit(2);
+}
+
+static void timed_out(int sig)
+{
+	say_obituary();
+	_exit(1);
+}
+
+/* Of the sanitizers, each of which calls it before it ends the process. */
+void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((__weak__));
+
 static bool run_case(const struct kunit_suite *suite, const struct kunit_case *test_case, int nr)
 {
 	static struct kunit test;
 	struct kunit_alloc *next;
 
 	memset(&test, 0, sizeof(test));
+	snprintf(obituary, sizeof(obituary), "    not ok %d %s # crashed or hung\nnot ok %s\n", nr,
+		 test_case->name, suite->name);
+	alarm(60);
 	if (!setjmp(test.abort)) {
 		if (suite->init && suite->init(&test))
 			kunit_fail(&test, suite->name, 0, "init to work");
 		else
 			test_case->run_case(&test);
 	}
+	if (host_warnings)
+		kunit_fail(&test, suite->name, 0, "no warning, but: %s", host_last_warning);
+	host_warnings = 0;
 
+	alarm(0);
+	obituary[0] = '\0';
 	for (; test.allocs; test.allocs = next) {
 		next = test.allocs->next;
 		free(test.allocs->memory);
@@ -81,6 +109,9 @@ int main(void)
 	const struct kunit_suite *suite;
 	int nr = 0, failed = 0;
 
+	signal(SIGALRM, timed_out);
+	if (__sanitizer_set_death_callback)
+		__sanitizer_set_death_callback(say_obituary);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (suite = suites; suite; suite = suite->next)
 		nr++;

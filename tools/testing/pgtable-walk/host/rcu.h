@@ -13,7 +13,7 @@ struct rcu_head {
 
 struct rcu_reader {
 	unsigned long epoch;	/* 0: not reading */
-	unsigned int nesting;	/* the thread's own */
+	int nesting;		/* the thread's own */
 	bool known;
 	struct rcu_reader *next;
 };
@@ -46,7 +46,7 @@ static inline void rcu_read_unlock(void)
 
 static inline bool rcu_read_lock_held(void)
 {
-	return rcu_self.nesting;
+	return rcu_self.nesting > 0;
 }
 
 #endif /* PGTABLE_WALK_HOST_RCU_H */

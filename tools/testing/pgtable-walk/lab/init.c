@@ -59,7 +59,7 @@ static long long now_ms(void)
 static bool write_file(const char *path, const char *value)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
+	bool ok = fd >= 0 && write(fd, value, strlen(value)) > 0;
 
 	if (!ok)
 		say("# cannot write \"%s\" to %s: %s", value, path, strerror(errno));
@@ -170,9 +170,8 @@ static int run(const char *name, long seconds, char **argv)
 	char buf[MAX_LINE];
 	size_t len = 0;
 	ssize_t n;
-	pid_t pid;
+	pid_t pid = start(argv, &out);
 
-	pid = start(argv, &out);
 	if (pid < 0)
 		return W_EXITCODE(127, 0);
 	while (!dead) {

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 BOOT_SECONDS = 120
-STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
+STAMP = re.compile(r"^\[ *(\d+\.\d+)\] ")
 RESULT = re.compile(r"^( *)(not ok|ok) \d+ -? ?([^\s#]+)(.*)$")
 SUITE_PLAN = re.compile(r"^    1\.\.(\d+)$")
 KERNEL_BUG = re.compile(
@@ -64,7 +64,7 @@ class Console:
         self.output = []            # of the test that runs
         self.suite = None
         self.missing = 0            # results of its cases that are still to come
-        self.last = time.monotonic()
+        self.now = self.last = 0.0  # seconds since the boot of the machine, at the last result
 
     def add(self, name, result, why=""):
         """A result; what passed on the stock kernel must pass, what failed there does not count against us."""
@@ -72,9 +72,8 @@ class Console:
             result, why = "skip", "fails on stock too: " + why
         elif result == "skip" and self.stock.get(name) == "pass":
             result, why = "fail", "skipped, but passes on stock"
-        now = time.monotonic()
-        self.results[name] = {"result": result, "seconds": round(now - self.last, 2), "why": why}
-        self.last = now
+        self.results[name] = {"result": result, "seconds": round(self.now - self.last, 2), "why": why}
+        self.last = self.now
         comment = f"{self.results[name]['seconds']:.1f} s {why}".strip()
         print(f"{self.margin}{'not ok' if result == 'fail' else 'ok'} {len(self.results)} {name} # "
               f"{'SKIP ' if result == 'skip' else ''}{comment}", flush=True)
@@ -100,14 +99,17 @@ class Console:
                     print("    | " + text)
 
     def line(self, raw):
-        text = STAMP.sub("", raw.rstrip("\r\n"))
+        text = raw.rstrip("\r\n")
+        if match := STAMP.match(text):
+            self.now = float(match[1])
+            text = text[match.end():]
         if match := RESULT.match(text):
             self.result(len(match[1]), match[2] == "ok", match[3], match[4])
         elif match := SUITE_PLAN.match(text):
             self.missing = int(match[1])
         elif text.startswith("    # Subtest: "):
             self.suite = text.split(": ", 1)[1]
-            self.last = time.monotonic()
+            self.last = self.now
         elif text.startswith("# Totals: ") and not self.suite and self.expected.keys() <= self.results.keys():
             self.finished = True
         elif match := re.match(r"# ([^\s:]+): (.*)", text):
@@ -124,7 +126,7 @@ class Console:
         self.output.append(text)
         if text == "starts":
             self.output = []
-            self.last = time.monotonic()
+            self.last = self.now
         elif text.startswith("-----BEGIN REPORT"):
             self.in_report = True
         elif text.startswith("-----END REPORT"):

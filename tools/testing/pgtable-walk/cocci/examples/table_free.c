@@ -55,3 +55,20 @@ static void good_callback(struct rcu_head *head)
 {
 	__free_page(container_of(head, struct page, rcu_head));
 }
+
+static void good_other_table(vpte_t *ptep, void *never_linked)
+{
+	void *table = mine_child(vpte_read(ptep));
+
+	count(table);
+	table = never_linked;
+	free_page((unsigned long)table);
+}
+
+static void good_after_grace_period(vpte_t *ptep)
+{
+	void *table = mine_child(vpte_xchg(ptep, 0));
+
+	synchronize_rcu();
+	free_page((unsigned long)table);
+}

@@ -40,6 +40,15 @@ static int through_variable(u64 *ptep)
 	return 0;
 }
 
+static int through_declaration(u64 *ptep)
+{
+	u64 *table = (u64 *)get_zeroed_page(GFP_ATOMIC);
+	const u64 pte = __pa(table) | PTE_TABLE;
+
+	WRITE_ONCE(*ptep, pte); /* expect */
+	return 0;
+}
+
 static int plain(u64 *ptep)
 {
 	u64 *table;
@@ -118,4 +127,55 @@ static int good_leaf(u64 *ptep, u64 pfn)
 static inline void yours_link_table(pte_t *ptep, pte_t table)
 {
 	vpte_link_table((vpte_t *)&ptep->pte, pte_val(table));
+}
+
+static int good_barrier_first(u64 *ptep)
+{
+	u64 *table = (u64 *)get_zeroed_page(GFP_ATOMIC);
+	u64 pte;
+
+	smp_wmb();
+	pte = __pa(table) | PTE_TABLE;
+	WRITE_ONCE(*ptep, pte);
+	return 0;
+}
+
+static int good_barrier_late(u64 *ptep)
+{
+	u64 *table = (u64 *)get_zeroed_page(GFP_ATOMIC);
+	u64 pte = __pa(table) | PTE_TABLE;
+
+	smp_wmb();
+	WRITE_ONCE(*ptep, pte);
+	return 0;
+}
+
+static void good_other_table(u64 *ptep, u64 *old)
+{
+	u64 *table = (u64 *)get_zeroed_page(GFP_ATOMIC);
+
+	free_page((unsigned long)table);
+	table = old;
+	WRITE_ONCE(*ptep, __pa(table) | PTE_TABLE);
+}
+
+static void good_other_table_too(u64 *ptep, u64 *old)
+{
+	u64 *table = (u64 *)get_zeroed_page(GFP_ATOMIC);
+	u64 pte;
+
+	free_page((unsigned long)table);
+	table = old;
+	pte = __pa(table) | PTE_TABLE;
+	WRITE_ONCE(*ptep, pte);
+}
+
+static void good_other_value(u64 *ptep)
+{
+	u64 *table = (u64 *)get_zeroed_page(GFP_ATOMIC);
+	u64 pte = __pa(table) | PTE_TABLE;
+
+	count(pte);
+	pte = 0;
+	WRITE_ONCE(*ptep, pte);
 }

@@ -101,3 +101,23 @@ static bool good_branches(vpte_t *ptep, bool which)
 		return vpte_read(ptep) & 1;
 	return vpte_read(ptep) & 2;
 }
+
+static void good_next(vpte_t *ptep, vpte_t *end)
+{
+	for (; ptep < end; ptep++)
+		use(vpte_read(ptep), vpte_read(end));
+}
+
+static void good_step(vpte_t *ptep)
+{
+	use(vpte_read(ptep));
+	ptep++;
+	use(vpte_read(ptep));
+}
+
+static void good_moved(vpte_t *ptep)
+{
+	use(vpte_read(ptep));
+	move_on(&ptep);
+	use(vpte_read(ptep));
+}

@@ -34,6 +34,16 @@ static bool bad_too_early(struct kvm *kvm, u64 start, u64 end)
 	return pgtable_age_range(&format, &tree, start, end, true, &stats); /* expect */
 }
 
+static u64 bad_root_entry(struct kvm *kvm, u64 i)
+{
+	struct pgtable_tree tree;
+
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.root, false);
+	rcu_read_unlock();
+	return tree.table[i]; /* expect */
+}
+
 static bool bad_again(struct kvm *kvm, u64 start, u64 end)
 {
 	struct pgtable_tree tree;
@@ -68,6 +78,16 @@ static void good_locked(struct kvm *kvm, u64 start, u64 end)
 	unmap(&tree, start, end);
 }
 
+static bool good_question(struct kvm *kvm)
+{
+	struct pgtable_tree tree;
+
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.root, false);
+	rcu_read_unlock();
+	return tree.table && tree.levels > 3;
+}
+
 static void good_loop(struct kvm *kvm, u64 start, u64 end)
 {
 	struct pgtable_tree tree;
@@ -79,4 +99,60 @@ static void good_loop(struct kvm *kvm, u64 start, u64 end)
 		rcu_read_unlock();
 		cond_resched();
 	}
+}
+
+static bool good_guard(struct kvm *kvm, u64 start, u64 end)
+{
+	struct pgtable_walk_stats stats = {};
+	struct pgtable_tree tree;
+
+	guard(rcu)();
+	tree = pgtable_root_deref(&kvm->arch.root, false);
+	return pgtable_age_range(&format, &tree, start, end, true, &stats);
+}
+
+static void good_other_tree(struct kvm *kvm, const struct pgtable_tree *mine)
+{
+	struct pgtable_tree tree;
+
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.root, false);
+	count(tree.levels);
+	tree = *mine;
+	rcu_read_unlock();
+	walk(&tree, 0, 1);
+}
+
+static void good_other_tree_later(struct kvm *kvm, const struct pgtable_tree *mine)
+{
+	struct pgtable_tree tree;
+
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.root, false);
+	rcu_read_unlock();
+	count(tree.levels);
+	tree = *mine;
+	walk(&tree, 0, 1);
+}
+
+static void good_other_table(struct kvm *kvm, vpte_t *mine)
+{
+	struct pgtable_tree tree;
+
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.root, false);
+	tree.table = mine;
+	rcu_read_unlock();
+	walk(&tree, 0, 1);
+}
+
+static void good_other_table_later(struct kvm *kvm, vpte_t *mine)
+{
+	struct pgtable_tree tree;
+
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.root, false);
+	rcu_read_unlock();
+	tree.table = mine;
+	walk(&tree, 0, 1);
 }

@@ -143,6 +143,7 @@ static inline void la_stats_zero(void)
 	la_write(LA_STATS, "0");
 }
 
+/* The value of a line "name value". */
 static inline uint64_t la_stat(const char *text, const char *name)
 {
 	const char *line = text;
@@ -155,7 +156,7 @@ static inline uint64_t la_stat(const char *text, const char *name)
 		if (line)
 			line++;
 	}
-	TEST_FAIL("No line '%s' in " LA_STATS, name);
+	TEST_FAIL("No line '%s' in: %s", name, text);
 }
 
 static inline struct la_stats la_stats_read(void)

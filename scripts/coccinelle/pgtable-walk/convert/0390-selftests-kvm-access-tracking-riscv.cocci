@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: selftests: Build access_tracking_perf_test for RISC-V
+///
+/// The test uses ucalls without the header that declares them, which only works
+/// where another header happens to bring it in. Include it. Nothing else keeps the
+/// test from RISC-V, where it drives aging through page_idle as everywhere.
+// File: tools/testing/selftests/kvm/access_tracking_perf_test.c
+// Hunks: 6.12 - 1
+// Applied: 6.12 - "ucall_common\.h"
+
+@@
+@@
+ #include "processor.h"
++#include "ucall_common.h"

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Break the page-table walker in known ways; each time, the test named here must fail.
+
+Works on copies of the sources below the build directory. Speaks KTAP.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+HOST = pathlib.Path(__file__).resolve().parent
+TOP = HOST.parents[3]
+WALK = "include/linux/pgtable_walk.h"
+PTE = "include/linux/pgtable_walk_pte.h"
+AGE = "include/linux/pgtable_age.h"
+FORMAT = "arch/riscv/kvm/gstage_format.h"
+GSTAGE_AGE = "arch/riscv/kvm/gstage_age.c"
+GSTAGE_WALK = "arch/riscv/kvm/gstage_walk.c"
+GATHER = "lib/pgtable-walk/gather.c"
+
+NO_RCU = ("#define rcu_read_lock() do { } while (0)\n"
+          "#define rcu_read_unlock() do { } while (0)")
+
+# name, file, text, replacement, sanitizer, test that must fail
+SABOTAGES = [
+    ("plain store in the ager", WALK,
+     "if (unlikely(!vpte_try_cmpxchg(ptep, &pte, new)))\n\t\t\t\t\tstats->lost++;",
+     "WRITE_ONCE(*ptep, new);", "asan", "test_lost_race"),
+    ("cmpxchg replaced by WRITE_ONCE", PTE, "return try_cmpxchg(ptep, old, new);",
+     "WRITE_ONCE(*ptep, new); return true;", "asan", "test_lost_race"),
+    ("lost race retried", WALK, "if (unlikely(!vpte_try_cmpxchg(ptep, &pte, new)))",
+     "if (unlikely(!vpte_try_cmpxchg(ptep, &pte, new) && !vpte_try_cmpxchg(ptep, &pte, new)))",
+     "asan", "test_lost_race"),
+    ("new value made from a second read", WALK,
+     "next = ops->tighten(fmt, entry, &new, arg);",
+     "next = ops->tighten(fmt, entry, &new, arg); pte = vpte_read(ptep);", "asan",
+     "test_lost_race"),
+    ("entry read again on descent", WALK, "tables[--level] = fmt->child(entry.pte);",
+     "{ vpte_t *again = &tables[level][(entry.addr >> pgtable_level_shift(fmt, level)) & "
+     "(level == top ? ~0ULL : mask)]; tables[--level] = fmt->child(vpte_read(again)); }",
+     "asan", "test_one_snapshot_of_a_table"),
+    ("entry read again for its kind", WALK, "switch (fmt->kind(pte, level)) {",
+     "if (fmt->kind(pte, level) == PGTABLE_NONE)\n\tcontinue;\npte = vpte_read(ptep);\n"
+     "switch (fmt->kind(pte, level)) {", "asan", "test_one_snapshot_of_a_leaf"),
+    ("leaf test dropped", FORMAT, "if (pte & _PAGE_LEAF)", "if (!level)", "asan",
+     "test_leaf_at_each_level"),
+    ("leaf test at level 0 only", FORMAT, "if (pte & _PAGE_LEAF)",
+     "if (!level && (pte & _PAGE_LEAF))", "asan", "test_leaf_at_each_level"),
+    ("leaf test of the readable only", FORMAT, "if (pte & _PAGE_LEAF)", "if (pte & _PAGE_READ)",
+     "asan", "test_format"),
+    ("tables at level 0", FORMAT, "return level ? PGTABLE_TABLE : PGTABLE_NONE;",
+     "return PGTABLE_TABLE;", "asan", "test_format"),
+    ("tables aged as leaves", WALK, "\t\tcase PGTABLE_TABLE:\n\t\t\tif (!level)",
+     "\t\tcase PGTABLE_TABLE:\n\t\t\tif (mode == PGTABLE_WALK_LOCKLESS)\n"
+     "\t\t\t\tvpte_try_cmpxchg(ptep, &pte, pte & ~fmt->accessed);\n\t\t\tif (!level)", "asan",
+     "test_leaf_at_each_level"),
+    ("busy entries aged as leaves", WALK, "stats->busy++;\n\t\t\tcontinue;",
+     "stats->busy++;\n\t\t\tbreak;", "asan", "test_busy_entries_left_alone"),
+    ("RCU section dropped", GSTAGE_AGE, '#include "gstage_walk.h"',
+     '#include "gstage_walk.h"\n' + NO_RCU, "asan", "test_ager_against_mmu"),
+    ("RCU section and its assertions dropped", GSTAGE_AGE, "#include <linux/pgtable_age.h>",
+     "#undef RCU_LOCKDEP_WARN\n#define RCU_LOCKDEP_WARN(...) do { } while (0)\n"
+     "#include <linux/pgtable_age.h>\n" + NO_RCU, "asan", "test_ager_against_mmu"),
+    ("stop after the first leaf", AGE,
+     "\tif (!(entry->pte & fmt->accessed))\n\t\treturn PGTABLE_WALK_NEXT;",
+     "\tif (!(entry->pte & fmt->accessed))\n\t\treturn PGTABLE_WALK_STOP;", "asan",
+     "test_one_young_leaf"),
+    ("clear the first young leaf only", AGE,
+     "entry->pte & ~fmt->accessed;\n\t}\n\n\treturn PGTABLE_WALK_NEXT;",
+     "entry->pte & ~fmt->accessed;\n\t\treturn PGTABLE_WALK_STOP;\n\t}\n\n"
+     "\treturn PGTABLE_WALK_NEXT;", "asan", "test_leaf_at_each_level"),
+    ("root's extra index bits left out of the index", WALK, "level == top ? ~0ULL : mask, level,",
+     "mask, level,", "asan", "test_root_index"),
+    ("root's extra index bits left out of the width", FORMAT,
+     " + GSTAGE_ROOT_EXTRA_BITS;", ";", "asan", "test_addr_bits"),
+    ("width not looked at", WALK, "min(end, 1ULL << tree->addr_bits)", "end", "asan",
+     "test_range_beyond_width"),
+    ("accessed mask set to D", FORMAT, ".accessed = _PAGE_ACCESSED", ".accessed = _PAGE_DIRTY",
+     "asan", "test_leaf_at_each_level"),
+    ("accessed mask set to A and D", FORMAT, ".accessed = _PAGE_ACCESSED",
+     ".accessed = _PAGE_ACCESSED | _PAGE_DIRTY", "asan", "test_leaf_at_each_level"),
+    ("test that clears", AGE, "\tstats->young++;\n\treturn PGTABLE_WALK_STOP;",
+     "\tstats->young++;\n\t*new = entry->pte & ~fmt->accessed;\n\treturn PGTABLE_WALK_STOP;",
+     "asan", "test_testing_changes_nothing"),
+    ("mkold ignored", AGE, "fmt->mkold ? fmt->mkold(entry->pte) :", "", "asan",
+     "test_leaf_at_each_level"),
+    ("last page of the range left out", WALK, "last_page = (end - 1) >> shift",
+     "last_page = end >> shift", "asan", "test_leaf_at_each_level"),
+    ("table freed at once", GATHER, "call_rcu(&page->rcu_head, pgtable_free_rcu);",
+     "pgtable_free_rcu(&page->rcu_head);", "asan", "test_ager_against_mmu"),
+    ("table freed at once, seen as a race", GATHER, "call_rcu(&page->rcu_head, pgtable_free_rcu);",
+     "pgtable_free_rcu(&page->rcu_head);", "tsan", "test_ager_against_mmu"),
+    ("table linked without release", PTE, "smp_store_release(ptep, table_pte);",
+     "WRITE_ONCE(*ptep, table_pte);", "tsan", "test_ager_against_mmu"),
+    ("root published without release", WALK, "smp_store_release(&root->word, word);",
+     "WRITE_ONCE(root->word, word);", "tsan", "test_ager_against_mmu"),
+    ("entry read plainly", PTE, "return READ_ONCE(*ptep);", "return *ptep;", "tsan",
+     "test_vpte_update_against_flips"),
+    ("unmap by a plain store", GSTAGE_WALK, "vpte_xchg(ptep, 0);\n\tgstage_changed",
+     "*ptep = 0;\n\tgstage_changed", "tsan", "test_ager_against_mmu"),
+    ("write-protect by a store", GSTAGE_WALK,
+     "WARN_ON_ONCE(!vpte_update(ptep, &old, _PAGE_WRITE, 0, fmt->volatile_bits));",
+     "WARN_ON_ONCE(!vpte_update(ptep, &old, _PAGE_WRITE, 0, 0));", "asan",
+     "test_ager_against_mmu"),
+    ("vpte_update: entry read again before the write", PTE,
+     "(seen & ~clear) | set));\n\n\t*old = seen;",
+     "(vpte_read(ptep) & ~clear) | set));\n\n\t*old = seen;", "asan",
+     "test_vpte_update_against_flips"),
+    ("vpte_update: entry read again behind the write", PTE, "\t*old = seen;\n\treturn same;",
+     "\t*old = vpte_read(ptep);\n\treturn same;", "asan", "test_vpte_update_keeps_volatile_bits"),
+    ("vpte_update: snapshot replaced by a new one", PTE, "vpte_t seen = *old;",
+     "vpte_t seen = *old = vpte_read(ptep);", "asan",
+     "test_vpte_update_refuses_other_changes"),
+    ("vpte_update: plain store", PTE,
+     "while (same && !vpte_try_cmpxchg(ptep, &seen, (seen & ~clear) | set));",
+     "while (0);\n\tif (same)\n\t\tWRITE_ONCE(*ptep, (seen & ~clear) | set);", "asan",
+     "test_vpte_update_keeps_volatile_bits"),
+    ("vpte_update: gives up", PTE,
+     "while (same && !vpte_try_cmpxchg(ptep, &seen, (seen & ~clear) | set));",
+     "while (0);\n\tsame = same && vpte_try_cmpxchg(ptep, &seen, (seen & ~clear) | set);",
+     "asan", "test_vpte_update_keeps_volatile_bits"),
+]
+
+
+def copy(build):
+    shutil.rmtree(build, ignore_errors=True)
+    for part in ("include", "lib/pgtable-walk", "arch/riscv/kvm", "tools/testing/pgtable-walk/host"):
+        shutil.copytree(TOP / part, build / part)
+
+
+def failed_tests(build, file, old, new, sanitizer):
+    """Run the tests on a copy with old replaced by new. Returns the names of those that failed."""
+    path = build / file
+    text = path.read_text()
+    if text.count(old) != 1:
+        raise ValueError(f"{file}: text to replace is there {text.count(old)} times instead of once")
+    path.write_text(text.replace(old, new))
+    try:
+        run = subprocess.run(
+            ["make", "-s", f"-j{os.cpu_count()}", "-C", build / "tools/testing/pgtable-walk/host",
+             f"check-{sanitizer}", f"BUILD={build}/out", "EXTRA_CFLAGS=-w"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    finally:
+        path.write_text(text)
+    if "KTAP" not in run.stdout:
+        raise ValueError("does not build: " + run.stdout[:500])
+    return re.findall(r"^    not ok \d+ (\w+)", run.stdout, re.M)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True, type=pathlib.Path, help="scratch directory")
+    parser.add_argument("--only", default="", help="run those whose name contains this text")
+    args = parser.parse_args()
+    build = args.build.resolve()
+
+    todo = [s for s in SABOTAGES if args.only in s[0]]
+    missed = 0
+    copy(build)
+    print(f"KTAP version 1\n1..{len(todo)}", flush=True)
+    for nr, (name, file, old, new, sanitizer, expected) in enumerate(todo, 1):
+        try:
+            failed = failed_tests(build, file, old, new, sanitizer)
+            caught = expected in failed
+            why = ("caught by " + ", ".join(dict.fromkeys(failed))) if failed else "not noticed"
+        except ValueError as error:
+            caught, why = False, str(error)
+        print("\n".join("# " + line for line in why.splitlines()))
+        print(f"{'ok' if caught else 'not ok'} {nr} {name}: {expected} ({sanitizer})", flush=True)
+        missed += not caught
+    return missed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
