@@ -3,7 +3,7 @@
 # initramfs.sh OUT STRIP INIT PLAN TESTS: pack init, the plan and the programs that it names, found below TESTS.
 set -e
 out=$1 strip=$2 init=$3 plan=$4 tests=$5
-root=${out%.cpio}
+root=$out.root
 rm -rf "$root"
 mkdir -p "$root/tests"
 "$strip" -o "$root/init" "$init"
