@@ -7,13 +7,17 @@
  * make entries (struct pgtable_kunit_format).  The tests build tables with the second
  * and walk them with the first, and compare with a list of what they put in:
  *
- *	PGTABLE_KUNIT_WALK(foo_walk, foo_format);
+ *	static u64 foo_walk(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t)
+ *	{
+ *		return pgtable_kunit_walk(&foo_format, op, start, end, t);
+ *	}
+ *
  *	static const struct pgtable_kunit_format foo = { .walk = foo_walk, ... };
  *	PGTABLE_KUNIT_SUITE(foo_3_levels, foo, 3, 0);
  *	kunit_test_suites(&foo_3_levels);
  *
- * PGTABLE_KUNIT_WALK() makes the walker's code for that very format, constants folded
- * as in its users.
+ * That function is the walker's code for that very format, with constants folded as in
+ * its users.
  *
  * No test depends on luck to survive a walker that goes astray: what entries point to
  * is always memory of the test.
@@ -52,7 +56,7 @@ enum pgtable_kunit_op {
 /**
  * struct pgtable_kunit_format - a format as the tests know it
  * @format: what the tests are about
- * @walk: made by PGTABLE_KUNIT_WALK()
+ * @walk: calls pgtable_kunit_walk() with @format as a constant
  * @page_shift: log2 of the bytes that a leaf of level 0 maps
  * @index_bits: log2 of the entries of a table
  * @busy: a frozen entry, with the accessed bit set if it can be; 0 if there is none
@@ -185,6 +189,18 @@ static __always_inline enum pgtable_kind pgtable_kunit_flip_kind(vpte_t pte, uns
 	return pgtable_kunit_flip_test->fmt->format->kind(pte, level);
 }
 
+/**
+ * pgtable_kunit_walk() - the walks of a format
+ * @fmt: the format, constant
+ * @op: which walk
+ * @start: first input address, in bytes
+ * @end: input address behind the last, in bytes
+ * @t: the test
+ *
+ * For &pgtable_kunit_format.walk: what that function passes on is constant here.
+ *
+ * Return: what the walk returned.
+ */
 static __always_inline u64 pgtable_kunit_walk(const struct pgtable_format *fmt,
 					      enum pgtable_kunit_op op, u64 start, u64 end,
 					      struct pgtable_kunit *t)
@@ -218,18 +234,6 @@ static __always_inline u64 pgtable_kunit_walk(const struct pgtable_format *fmt,
 	}
 	return 0;
 }
-
-/**
- * PGTABLE_KUNIT_WALK() - make the walks of a format
- * @_name: name of the function, for &pgtable_kunit_format.walk
- * @_fmt: the struct pgtable_format
- */
-#define PGTABLE_KUNIT_WALK(_name, _fmt)							\
-static u64 _name(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t)	\
-{											\
-	return pgtable_kunit_walk(&(_fmt), op, start, end, t);				\
-}											\
-static u64 _name(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t)
 
 /* ---- building trees ---- */
 
@@ -1092,28 +1096,6 @@ static void test_random_trees(struct kunit *test)
 	}
 }
 
-#define PGTABLE_KUNIT_CASES				\
-	KUNIT_CASE(test_format),			\
-	KUNIT_CASE(test_leaf_at_each_level),		\
-	KUNIT_CASE(test_no_table),			\
-	KUNIT_CASE(test_empty_tree),			\
-	KUNIT_CASE(test_range_beyond_width),		\
-	KUNIT_CASE(test_unaligned_ranges),		\
-	KUNIT_CASE(test_every_range),			\
-	KUNIT_CASE(test_range_boundaries),		\
-	KUNIT_CASE(test_one_young_leaf),		\
-	KUNIT_CASE(test_root_index),			\
-	KUNIT_CASE(test_busy_entries_left_alone),	\
-	KUNIT_CASE(test_absent_entries_left_alone),	\
-	KUNIT_CASE(test_table_at_level_0_not_entered),	\
-	KUNIT_CASE(test_lost_race),			\
-	KUNIT_CASE(test_one_snapshot_of_a_table),	\
-	KUNIT_CASE(test_one_snapshot_of_a_leaf),	\
-	KUNIT_CASE(test_testing_changes_nothing),	\
-	KUNIT_CASE(test_stop_and_resume),		\
-	KUNIT_CASE(test_unlink),			\
-	KUNIT_CASE(test_random_trees)
-
 /**
  * PGTABLE_KUNIT_SUITE() - define a suite, to be passed to kunit_test_suites()
  * @_name: name of the suite
@@ -1126,7 +1108,29 @@ static int _name##_init(struct kunit *test)						\
 {											\
 	return pgtable_kunit_init(test, &(_fmt), _levels, _root_extra_bits);		\
 }											\
-static struct kunit_case _name##_cases[] = { PGTABLE_KUNIT_CASES, {} };			\
+static struct kunit_case _name##_cases[] = {						\
+	KUNIT_CASE(test_format),							\
+	KUNIT_CASE(test_leaf_at_each_level),						\
+	KUNIT_CASE(test_no_table),							\
+	KUNIT_CASE(test_empty_tree),							\
+	KUNIT_CASE(test_range_beyond_width),						\
+	KUNIT_CASE(test_unaligned_ranges),						\
+	KUNIT_CASE(test_every_range),							\
+	KUNIT_CASE(test_range_boundaries),						\
+	KUNIT_CASE(test_one_young_leaf),						\
+	KUNIT_CASE(test_root_index),							\
+	KUNIT_CASE(test_busy_entries_left_alone),					\
+	KUNIT_CASE(test_absent_entries_left_alone),					\
+	KUNIT_CASE(test_table_at_level_0_not_entered),					\
+	KUNIT_CASE(test_lost_race),							\
+	KUNIT_CASE(test_one_snapshot_of_a_table),					\
+	KUNIT_CASE(test_one_snapshot_of_a_leaf),					\
+	KUNIT_CASE(test_testing_changes_nothing),					\
+	KUNIT_CASE(test_stop_and_resume),						\
+	KUNIT_CASE(test_unlink),							\
+	KUNIT_CASE(test_random_trees),							\
+	{}										\
+};											\
 static struct kunit_suite _name = {							\
 	.name = "pgtable-walk-" #_name,							\
 	.init = _name##_init,								\

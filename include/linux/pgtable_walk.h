@@ -447,10 +447,10 @@ struct pgtable_gather {
 };
 
 /**
- * PGTABLE_GATHER() - define an empty gather
+ * DEFINE_PGTABLE_GATHER() - define an empty gather
  * @name: of the variable
  */
-#define PGTABLE_GATHER(name) struct pgtable_gather name = { LIST_HEAD_INIT((name).tables) }
+#define DEFINE_PGTABLE_GATHER(name) struct pgtable_gather name = { LIST_HEAD_INIT((name).tables) }
 
 void pgtable_gather_table(struct pgtable_gather *gather, void *table);
 void pgtable_gather_free(struct pgtable_gather *gather);

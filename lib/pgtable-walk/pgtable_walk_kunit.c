@@ -58,7 +58,10 @@ static vpte_t mock_absent(phys_addr_t pa)
 	return pa | 0x1f6;
 }
 
-PGTABLE_KUNIT_WALK(mock_walk, mock_format);
+static u64 mock_walk(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t)
+{
+	return pgtable_kunit_walk(&mock_format, op, start, end, t);
+}
 
 static const struct pgtable_kunit_format mock = {
 	.format = &mock_format,
@@ -115,7 +118,10 @@ static vpte_t tracked_table(phys_addr_t pa)
 	return pa | 0x1;
 }
 
-PGTABLE_KUNIT_WALK(tracked_walk, tracked_format);
+static u64 tracked_walk(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t)
+{
+	return pgtable_kunit_walk(&tracked_format, op, start, end, t);
+}
 
 static const struct pgtable_kunit_format tracked = {
 	.format = &tracked_format,

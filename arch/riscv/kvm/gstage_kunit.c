@@ -31,7 +31,10 @@ static vpte_t gstage_kunit_absent(phys_addr_t pa)
 	return gstage_kunit_leaf(pa, 0, 7, true) & ~(vpte_t)_PAGE_PRESENT;
 }
 
-PGTABLE_KUNIT_WALK(gstage_kunit_walk, gstage_format);
+static u64 gstage_kunit_walk(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t)
+{
+	return pgtable_kunit_walk(&gstage_format, op, start, end, t);
+}
 
 static const struct pgtable_kunit_format gstage = {
 	.format = &gstage_format,

@@ -183,6 +183,7 @@ static void set_shadow(u64 start, u64 end, vpte_t clear, vpte_t set)
 static void map(u64 addr, unsigned int level)
 {
 	const u64 size = 1ULL << (12 + 9 * level), start = addr & ~(size - 1);
+	const u64 huge = addr & ~(HUGE_SIZE - 1);
 	struct pgtable_tree tree = pgtable_root_deref(&kvm.arch.gstage_root,
 						      lockdep_is_held(&kvm.mmu_lock));
 	const pte_t pte = pfn_pte(random_below(1 << 20), __pgprot(PROT | _PAGE_ACCESSED));
@@ -192,7 +193,7 @@ static void map(u64 addr, unsigned int level)
 	/* A table or a huge leaf in the way. */
 	if (found != level && (found < level || gstage_entry_kind(ptep, found) == PGTABLE_LEAF)) {
 		gstage_unmap_entry(&kvm, max(level, found), addr);
-		set_shadow(addr & ~(HUGE_SIZE - 1), (addr & ~(HUGE_SIZE - 1)) + HUGE_SIZE, ~0ULL, 0);
+		set_shadow(huge, huge + HUGE_SIZE, ~0ULL, 0);
 		ptep = find_entry(&tree, addr, &found);
 	}
 	for (; found > level; ptep = find_entry(&tree, addr, &found))
@@ -307,7 +308,8 @@ static void test_ager_against_mmu(struct kunit *test)
 	__atomic_store_n(&stall, true, __ATOMIC_RELAXED);
 	new_root();
 	for (i = 0; i < ARRAY_SIZE(run); i++)
-		KUNIT_ASSERT_EQ(test, pthread_create(&threads[i], NULL, run[i], (void *)(i + 1)), 0);
+		KUNIT_ASSERT_EQ(test, pthread_create(&threads[i], NULL, run[i], (void *)(i + 1)),
+				0);
 
 	for (i = 0; i < ROUNDS && !test->failed; i++)
 		mutate(test);
@@ -376,7 +378,8 @@ static void test_vpte_update_against_flips(struct kunit *test)
 	for (i = 0; i < 200000 && !test->failed; i++) {
 		vpte_t old = vpte_read(&flipped);
 
-		KUNIT_EXPECT_TRUE(test, vpte_update(&flipped, &old, _PAGE_WRITE, 0, _PAGE_ACCESSED));
+		KUNIT_EXPECT_TRUE(test, vpte_update(&flipped, &old, _PAGE_WRITE, 0,
+						    _PAGE_ACCESSED));
 		KUNIT_EXPECT_EQ(test, old & ~_PAGE_ACCESSED, with);
 		KUNIT_EXPECT_EQ(test, vpte_read(&flipped) & ~_PAGE_ACCESSED, without);
 		KUNIT_EXPECT_TRUE(test, vpte_update(&flipped, &old, 0, _PAGE_WRITE,
