@@ -594,6 +594,21 @@ static void test_no_table(struct kunit *test)
 	pgtable_kunit_check_locked(t, 0, t->width);
 }
 
+/* Half a root, as somebody might have read it who tears it down step by step. */
+static void test_impossible_levels(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const unsigned int levels[] = { 0, PGTABLE_MAX_LEVELS + 1, ~0U };
+	unsigned int i;
+
+	memcpy(t->tree.table, t->decoy, PGTABLE_KUNIT_TABLE);
+	for (i = 0; i < ARRAY_SIZE(levels); i++) {
+		t->tree.levels = levels[i];
+		pgtable_kunit_check_aging(t, 0, t->width);
+		pgtable_kunit_check_locked(t, 0, t->width);
+	}
+}
+
 static void test_empty_tree(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;
@@ -1112,6 +1127,7 @@ static struct kunit_case _name##_cases[] = {						\
 	KUNIT_CASE(test_format),							\
 	KUNIT_CASE(test_leaf_at_each_level),						\
 	KUNIT_CASE(test_no_table),							\
+	KUNIT_CASE(test_impossible_levels),						\
 	KUNIT_CASE(test_empty_tree),							\
 	KUNIT_CASE(test_range_beyond_width),						\
 	KUNIT_CASE(test_unaligned_ranges),						\

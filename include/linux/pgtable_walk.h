@@ -391,7 +391,7 @@ static __always_inline u64 pgtable_walk_range(const struct pgtable_format *fmt,
 	RCU_LOCKDEP_WARN(mode != PGTABLE_WALK_EXCLUSIVE && !rcu_read_lock_held(),
 			 "page tables walked outside of RCU");
 
-	if (!tree->table || start >= limit || tree->levels > PGTABLE_MAX_LEVELS)
+	if (!tree->table || start >= limit || top >= PGTABLE_MAX_LEVELS)
 		return end;
 
 	tables[level] = tree->table;

@@ -63,14 +63,15 @@ static void say_obituary(void)
 		_exit(2);
 }
 
-static void timed_out(int sig)
+static void died(int sig)
 {
 	say_obituary();
 	_exit(1);
 }
 
-/* Of the sanitizers, each of which calls it before it ends the process. */
-void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((__weak__));
+/* ASan and TSan call it before they end the process; UBSan is told to abort. */
+#pragma weak __sanitizer_set_death_callback
+void __sanitizer_set_death_callback(void (*callback)(void));
 
 static bool run_case(const struct kunit_suite *suite, const struct kunit_case *test_case, int nr)
 {
@@ -109,7 +110,8 @@ int main(void)
 	const struct kunit_suite *suite;
 	int nr = 0, failed = 0;
 
-	signal(SIGALRM, timed_out);
+	signal(SIGALRM, died);
+	signal(SIGABRT, died);
 	if (__sanitizer_set_death_callback)
 		__sanitizer_set_death_callback(say_obituary);
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -41,8 +41,6 @@ ALLOWED = (
     ("arch/riscv/kvm/gstage_walk.c", "MACRO_ARG_REUSE", "likewise"),
     ("include/trace/events/pgtable_walk.h", "PARENTHESIS_ALIGNMENT", "the style of trace events"),
     ("include/trace/events/pgtable_walk.h", "OPEN_ENDED_LINE", "likewise"),
-    ("include/kunit/pgtable_walk.h", "MACRO_ARG_REUSE", "defines functions by that name"),
-    ("include/kunit/pgtable_walk.h", "MACRO_WITH_FLOW_CONTROL", "likewise"),
 )
 
 
