@@ -181,7 +181,9 @@ struct pgtable_walk_stats {
  *	the entry with the helpers of pgtable_walk_pte.h.
  * @table_post: PGTABLE_WALK_EXCLUSIVE, optional; called for an entry that points to
  *	a table when the walk comes out of that table at its end or at the end of
- *	the range.  May unlink it: nothing below it is looked at again.
+ *	the range.  May unlink it: nothing below it is looked at again.  Not called
+ *	for a table in whose last entry the walk was stopped, nor when it goes on
+ *	from there.
  */
 struct pgtable_walk_ops {
 	enum pgtable_walk_next (*tighten)(const struct pgtable_format *fmt,
