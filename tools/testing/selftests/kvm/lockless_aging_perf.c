@@ -245,7 +245,6 @@ static void report(void)
 	print_row("vCPU fault wait, max, us", wait[OFF].max, wait[ON].max, 1);
 	printf("\nThe same wait while nobody ages: mean %.1f, p99 %.1f, max %.1f us\n",
 	       wait[NO_AGER].mean, wait[NO_AGER].p99, wait[NO_AGER].max);
-	printf("-----END REPORT\n");
 
 	printf("JSON {\"pages\": %lu, \"hot\": %lu, \"rounds\": %d, \"faults\": %lu, ",
 	       pages, hot_pages, rounds, faults[0].nr);
@@ -257,6 +256,7 @@ static void report(void)
 	       wait[OFF].mean, wait[OFF].p99, wait[OFF].max,
 	       wait[ON].mean, wait[ON].p99, wait[ON].max,
 	       wait[NO_AGER].mean, wait[NO_AGER].p99, wait[NO_AGER].max);
+	printf("-----END REPORT\n");
 }
 
 /*
