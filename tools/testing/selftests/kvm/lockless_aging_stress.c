@@ -601,7 +601,7 @@ static void test_hugetlb_dirty_log(void)
  * age files of the VMM's address space and goes on with them whatever becomes of
  * the VMM.
  */
-enum vm_end { END_EXIT, END_CLOSE, END_KILL };
+enum vm_end { END_EXIT, END_CLOSE, END_KILL, END_UNUSED };
 
 struct vm_life {
 	bool populated;
@@ -609,7 +609,7 @@ struct vm_life {
 	uint64_t calls;
 };
 
-static void vmm_ager(struct vm_life *life, int fd, char *mem, uint64_t rng)
+static void vmm_ager(struct vm_life *life, int fd, char *mem, size_t bytes, uint64_t rng)
 {
 	uint64_t calls = 0;
 
@@ -617,16 +617,17 @@ static void vmm_ager(struct vm_life *life, int fd, char *mem, uint64_t rng)
 	while (!READ_ONCE(life->populated) && !READ_ONCE(life->stop))
 		usleep(500);
 	while (!READ_ONCE(life->stop))
-		calls += age_something(fd, mem, test_bytes, AGE_ALL, &rng);
+		calls += age_something(fd, mem, bytes, AGE_ALL, &rng);
 	__atomic_add_fetch(&life->calls, calls, __ATOMIC_RELAXED);
 	_exit(0);
 }
 
 static void vmm_main(struct vm_life *life, enum vm_end end, uint64_t rng)
 {
-	const uint64_t pages = test_bytes >> LA_PAGE_SHIFT;
+	const size_t bytes = end == END_UNUSED ? LA_PAGE_SIZE : test_bytes;
+	const uint64_t pages = bytes >> LA_PAGE_SHIFT;
 	DECLARE_BITMAP(map, LA_MAX_PAGES);
-	char *mem = la_alloc(test_bytes);
+	char *mem = la_alloc(bytes);
 	struct la_vm v;
 	int i, fd;
 
@@ -637,25 +638,31 @@ static void vmm_main(struct vm_life *life, enum vm_end end, uint64_t rng)
 		case -1:
 			TEST_FAIL("fork: %s", strerror(errno));
 		case 0:
-			vmm_ager(life, fd, mem, rng + i);
+			vmm_ager(life, fd, mem, bytes, rng + i);
 		}
 		close(fd);
 	}
 
 	la_vm_create(&v, 1);
-	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, test_bytes);
-	sparse_map(map, pages, &rng);
-	la_touch_map(&v, LA_OP_WRITE, LA_GPA, pages, map);
+	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, bytes);
+	if (end != END_UNUSED) {
+		sparse_map(map, pages, &rng);
+		la_touch_map(&v, LA_OP_WRITE, LA_GPA, pages, map);
+	}
 	WRITE_ONCE(life->populated, true);
 
 	switch (end) {
+	case END_UNUSED:
+		/* Give the agers the time to get going. */
+		usleep(50000);
+		_exit(0);
 	case END_EXIT:
 		usleep(la_random(&rng) % 3000);
 		_exit(0);
 	case END_CLOSE:
 		usleep(la_random(&rng) % 3000);
 		la_vm_free(&v);
-		munmap(mem, test_bytes);
+		munmap(mem, bytes);
 		usleep(5000);
 		_exit(0);
 	case END_KILL:
@@ -740,6 +747,16 @@ static void test_vm_close(void)
 static void test_vm_kill(void)
 {
 	vm_lives(END_KILL);
+}
+
+/*
+ * A VM that never ran has no table but the root: it is gone in no time, and agers
+ * spend all of theirs between finding the root and reading it.
+ */
+static void test_vm_root(void)
+{
+	la_set_stalls(20000000, 1);
+	vm_lives(END_UNUSED);
 }
 
 /*
@@ -878,6 +895,7 @@ static const struct {
 	{ "vm_exit",			test_vm_exit },
 	{ "vm_close",			test_vm_close },
 	{ "vm_kill",			test_vm_kill },
+	{ "vm_root",			test_vm_root },
 	{ "zapped_stays_zapped",	test_zapped_stays_zapped },
 	{ "young_not_invented",		test_young_not_invented },
 	{ "wrprotect_keeps_old",	test_wrprotect_keeps_old },
