@@ -195,13 +195,6 @@ struct pgtable_walk_ops {
 			   const struct pgtable_entry *entry, vpte_t *ptep, void *arg);
 };
 
-/* Make race windows wide enough for tests to hit; see lib/pgtable-walk/debug.c. */
-#ifdef CONFIG_PGTABLE_WALK_DEBUG
-void pgtable_walk_stall(void);
-#else
-static inline void pgtable_walk_stall(void) { }
-#endif
-
 /**
  * pgtable_level_shift() - log2 of the bytes that an entry maps
  * @fmt: the format

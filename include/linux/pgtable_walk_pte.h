@@ -40,6 +40,13 @@ typedef u64 vpte_t;
 typedef unsigned long vpte_t;
 #endif
 
+/* Make race windows wide enough for tests to hit; see lib/pgtable-walk/debug.c. */
+#if defined(CONFIG_PGTABLE_WALK_DEBUG) && !defined(__DISABLE_EXPORTS)
+void pgtable_walk_stall(void);
+#else
+static inline void pgtable_walk_stall(void) { }
+#endif
+
 /**
  * vpte_read() - take a snapshot of a volatile entry
  * @ptep: the entry

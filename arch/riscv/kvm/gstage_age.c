@@ -14,6 +14,7 @@
  *    fails, nothing is written, and the leaf counts as young.
  *  - Memslots change: the caller holds kvm->srcu.
  */
+#include <linux/kvm_age_root.h>
 #include <linux/pgtable_age.h>
 
 #include "gstage_walk.h"
@@ -31,34 +32,12 @@ static noinline bool gstage_age_test(const struct pgtable_tree *tree, u64 start,
 	return pgtable_age_range(&gstage_format, tree, start, end, false, stats);
 }
 
-static bool gstage_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
-{
-	const u64 start = range->start << PAGE_SHIFT, end = range->end << PAGE_SHIFT;
-	struct pgtable_walk_stats stats = {};
-	struct pgtable_tree tree;
-	bool young;
-
-	if (range->lockless)
-		lockdep_assert_not_held(&kvm->mmu_lock);
-	else
-		lockdep_assert_held_write(&kvm->mmu_lock);
-
-	rcu_read_lock();
-	tree = pgtable_root_deref(&kvm->arch.gstage_root, false);
-	young = clear ? gstage_age_clear(&tree, start, end, &stats) :
-			gstage_age_test(&tree, start, end, &stats);
-	rcu_read_unlock();
-
-	pgtable_walk_account_age(start, end, clear, &stats);
-	return young;
-}
-
 bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 {
-	return gstage_age(kvm, range, true);
+	return kvm_age_root(kvm, range, &kvm->arch.gstage_root, gstage_age_clear, true);
 }
 
 bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 {
-	return gstage_age(kvm, range, false);
+	return kvm_age_root(kvm, range, &kvm->arch.gstage_root, gstage_age_test, false);
 }

@@ -18,6 +18,7 @@ WALK = "include/linux/pgtable_walk.h"
 PTE = "include/linux/pgtable_walk_pte.h"
 AGE = "include/linux/pgtable_age.h"
 FORMAT = "arch/riscv/kvm/gstage_format.h"
+AGE_ROOT = "include/linux/kvm_age_root.h"
 GSTAGE_AGE = "arch/riscv/kvm/gstage_age.c"
 GSTAGE_WALK = "arch/riscv/kvm/gstage_walk.c"
 GATHER = "lib/pgtable-walk/gather.c"
@@ -60,11 +61,11 @@ SABOTAGES = [
      "test_leaf_at_each_level"),
     ("busy entries aged as leaves", WALK, "stats->busy++;\n\t\t\tcontinue;",
      "stats->busy++;\n\t\t\tbreak;", "asan", "test_busy_entries_left_alone"),
-    ("RCU section dropped", GSTAGE_AGE, '#include "gstage_walk.h"',
-     '#include "gstage_walk.h"\n' + NO_RCU, "asan", "test_ager_against_mmu"),
-    ("RCU section and its assertions dropped", GSTAGE_AGE, "#include <linux/pgtable_age.h>",
-     "#undef RCU_LOCKDEP_WARN\n#define RCU_LOCKDEP_WARN(...) do { } while (0)\n"
-     "#include <linux/pgtable_age.h>\n" + NO_RCU, "asan", "test_ager_against_mmu"),
+    ("RCU section dropped", AGE_ROOT, "#include <linux/pgtable_walk.h>",
+     "#include <linux/pgtable_walk.h>\n" + NO_RCU, "asan", "test_ager_against_mmu"),
+    ("RCU section and its assertions dropped", GSTAGE_AGE, "#include <linux/kvm_age_root.h>",
+     "#undef RCU_LOCKDEP_WARN\n#define RCU_LOCKDEP_WARN(...) do { } while (0)\n" + NO_RCU +
+     "\n#include <linux/kvm_age_root.h>", "asan", "test_ager_against_mmu"),
     ("stop after the first leaf", AGE,
      "\tif (!(entry->pte & fmt->accessed))\n\t\treturn PGTABLE_WALK_NEXT;",
      "\tif (!(entry->pte & fmt->accessed))\n\t\treturn PGTABLE_WALK_STOP;", "asan",
