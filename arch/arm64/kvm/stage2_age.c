@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Age guest memory: test, and clear, the access flags of stage-2 leaves.
+ *
+ * Runs under RCU, and under mmu_lock only while the operator's switch is off or KVM is
+ * protected.  What it may meet, and what keeps it safe:
+ *
+ *  - The root goes away: it is hidden first and freed after a grace period
+ *    (stage2_retire_root()).  Levels and width come with the root in one word; struct
+ *    kvm_pgtable, which goes with it, is not looked at.
+ *  - A table goes away: freed by RCU after unlink and TLBI, in stage2_unmap_walker() as
+ *    where a block replaces it.  It may still be full of valid leaves.
+ *  - An entry is in the middle of a break-before-make: it holds KVM_INVALID_PTE_LOCKED,
+ *    the bit of the access flag, and is left alone since it is not valid.
+ *  - A leaf is zapped, write-protected, remapped or aged by others: the cmpxchg fails,
+ *    nothing is written, and the leaf counts as young.
+ *  - Memslots change: the caller holds kvm->srcu.
+ *
+ * There is no TLBI: a leaf with the flag clear is never cached, and one that was cached
+ * with it set may hide an access.  ->clear_flush_young() flushes, after the walk.  For
+ * that the cmpxchg has to be visible to hardware walkers, which the DSB ahead of the
+ * TLBI sees to: it waits for the stores of this CPU.
+ *
+ * Shadow stage 2s of nested guests are not aged.
+ */
+#include <linux/kvm_age_root.h>
+#include <linux/pgtable_age.h>
+
+#include "stage2_format.h"
+
+/* The two loops, apart from all else: a test reads their object code for calls. */
+static noinline bool stage2_age_clear(const struct pgtable_tree *tree, u64 start, u64 end,
+				      struct pgtable_walk_stats *stats)
+{
+	return pgtable_age_range(&stage2_format, tree, start, end, true, stats);
+}
+
+static noinline bool stage2_age_test(const struct pgtable_tree *tree, u64 start, u64 end,
+				     struct pgtable_walk_stats *stats)
+{
+	return pgtable_age_range(&stage2_format, tree, start, end, false, stats);
+}
+
+bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return kvm_age_root(kvm, range, &kvm->arch.mmu.root, stage2_age_clear, true);
+}
+
+bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return kvm_age_root(kvm, range, &kvm->arch.mmu.root, stage2_age_test, false);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The stage-2 root as walkers without mmu_lock find it.
+ */
+#ifndef _ARM64_KVM_STAGE2_ROOT_H
+#define _ARM64_KVM_STAGE2_ROOT_H
+
+#include <linux/pgtable_walk.h>
+#include <linux/rcupdate.h>
+#include <asm/kvm_host.h>
+#include <asm/kvm_pgtable.h>
+
+/* Concatenated tables are one large root: its size follows from the address width. */
+static inline void stage2_publish_root(struct kvm_s2_mmu *mmu)
+{
+	const struct pgtable_tree tree = {
+		.table = (vpte_t __force *)mmu->pgt->pgd,
+		.levels = KVM_PGTABLE_LAST_LEVEL - mmu->pgt->start_level + 1,
+		.addr_bits = mmu->pgt->ia_bits,
+	};
+
+	pgtable_root_publish(&mmu->root, &tree);
+}
+
+/*
+ * When this returns, nobody without mmu_lock uses the root or what it leads to, in
+ * software or by having loaded it for a TLB flush, and nobody will.  Then, and under
+ * mmu_lock, mmu->pgt and mmu->pgd_phys may go.
+ *
+ * Waiting for kvm->srcu instead would be for ever: ->release() is a reader of it.
+ */
+static inline void stage2_retire_root(struct kvm_s2_mmu *mmu)
+{
+	if (pgtable_root_unpublish(&mmu->root).table)
+		synchronize_rcu();
+}
+
+#endif /* _ARM64_KVM_STAGE2_ROOT_H */

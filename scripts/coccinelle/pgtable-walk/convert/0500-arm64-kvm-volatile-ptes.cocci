@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: arm64: Expect stage-2 entries to change under mmu_lock
+///
+/// Who holds mmu_lock for write stores to stage-2 entries as if nobody else could
+/// touch them. That is not true of the access flag, which hardware sets and which a
+/// lockless ager will clear: a store between their read and write of an entry undoes
+/// it, and one day it may be more than a hint that is lost.
+///
+/// Write to entries by the helpers for volatile entries instead, which retry for as
+/// long as volatile bits are all that changed and hand back the value that was
+/// replaced; flush and free by that value. What may change is in one place,
+/// asm/kvm_stage2_pte.h: the access flag of a valid leaf. In an invalid entry that
+/// very bit is KVM_INVALID_PTE_LOCKED.
+///
+/// Walkers with exclusive access don't lose an entry to others, and so need no error
+/// path. This is not a cmpxchg that returns -EAGAIN: write protection ignores that, and
+/// would leave the page writable. Shared walkers still fail when anything but the
+/// access flag has changed, and no longer when only that has.
+///
+/// A difference in the access flag is also no reason to break a mapping that is as
+/// wanted otherwise, and to drop permissions that it was given since.
+///
+/// The same object serves at EL2: the helpers are inline and need nothing there.
+// File: arch/arm64/kvm/hyp/pgtable.c
+// Hunks: 6.12 - 1
+// Hunks: 6.12 kvm_pgtable_visitor_cb 1
+// Hunks: 6.12 stage2_pte_needs_update 1
+// Hunks: 6.12 stage2_try_set_pte 1
+// Hunks: 6.12 stage2_try_break_pte 5
+// Hunks: 6.12 stage2_make_pte 2
+// Hunks: 6.12 stage2_unmap_put_pte 2
+// Hunks: 6.12 stage2_map_walker_try_leaf 4
+// Hunks: 6.12 stage2_map_walk_leaf 2
+// Hunks: 6.12 stage2_attr_walker 1
+// Hunks: 6.12 stage2_split_walker 1
+// Hunks: 6.12 stage2_age_walker 2
+// Applied: 6.12 - kvm_stage2_pte\.h
+// Applied: 6.12 - !\bstage2_try_set_pte\b
+// Applied: 6.12 stage2_pte_needs_update \bKVM_PTE_S2_VOLATILE\b
+// Applied: 6.12 stage2_unmap_put_pte \bvpte_xchg\b
+// Applied: 6.12 stage2_make_pte \bvpte_unfreeze\b
+
+@@
+@@
+ #include <asm/stage2_pgtable.h>
++#include <asm/kvm_stage2_pte.h>
+
+@@
+identifier data, ctx, visit, walker;
+@@
+ kvm_pgtable_visitor_cb(struct kvm_pgtable_walk_data *data,
+			const struct kvm_pgtable_visit_ctx *ctx,
+			enum kvm_pgtable_walk_flags visit)
+ {
+ 	...
++	/* Between the snapshot and what the callback makes of it. */
++	pgtable_walk_stall();
+ 	return walker->cb(ctx, visit);
+ }
+
+@@
+typedef kvm_pte_t;
+identifier old, new;
+@@
+ stage2_pte_needs_update(kvm_pte_t old, kvm_pte_t new)
+ {
+ 	...
+-	return ((old ^ new) & (~KVM_PTE_LEAF_ATTR_S2_PERMS));
++	return (old ^ new) & ~(KVM_PTE_LEAF_ATTR_S2_PERMS | KVM_PTE_S2_VOLATILE);
+ }
+
+@@
+type T;
+@@
+-static T stage2_try_set_pte(...) { ... }
+
+@@
+typedef kvm_pte_t;
+identifier ctx, mmu;
+symbol false, old;
+@@
+ stage2_try_break_pte(const struct kvm_pgtable_visit_ctx *ctx,
+-		     struct kvm_s2_mmu *mmu)
++		     struct kvm_s2_mmu *mmu, kvm_pte_t *old)
+ {
+ 	...
+-	if (!stage2_try_set_pte(ctx, KVM_INVALID_PTE_LOCKED))
++	if (!stage2_try_update_pte(ctx, old, ~0ULL, KVM_INVALID_PTE_LOCKED))
+ 		return false;
+ 	<...
+-	ctx->old
++	*old
+ 	...>
+ }
+
+@@
+typedef kvm_pte_t;
+identifier ctx, new;
+@@
+ stage2_make_pte(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
+ {
+ 	<...
+(
+-	WARN_ON(!stage2_pte_is_locked(*ctx->ptep));
++	WARN_ON(!stage2_pte_is_locked(vpte_read(ctx->ptep)));
+|
+-	smp_store_release(ctx->ptep, new);
++	vpte_unfreeze(ctx->ptep, new);
+)
+ 	...>
+ }
+
+@@
+typedef kvm_pte_t;
+identifier ctx, mmu, mm_ops;
+symbol old;
+@@
+ stage2_unmap_put_pte(const struct kvm_pgtable_visit_ctx *ctx, struct kvm_s2_mmu *mmu,
+		      struct kvm_pgtable_mm_ops *mm_ops)
+ {
+ 	<...
+-	kvm_clear_pte(ctx->ptep);
++	const kvm_pte_t old = vpte_xchg(ctx->ptep, 0);
+ 	...>
+ }
+
+@@
+identifier ctx, mmu, mm_ops;
+symbol old;
+@@
+ stage2_unmap_put_pte(const struct kvm_pgtable_visit_ctx *ctx, struct kvm_s2_mmu *mmu,
+		      struct kvm_pgtable_mm_ops *mm_ops)
+ {
+ 	<...
+-	kvm_pte_table(ctx->old, ctx->level)
++	kvm_pte_table(old, ctx->level)
+ 	...>
+ }
+
+@@
+typedef kvm_pte_t;
+identifier ctx, data;
+symbol new, old;
+@@
+ stage2_map_walker_try_leaf(const struct kvm_pgtable_visit_ctx *ctx,
+			    struct stage2_map_data *data)
+ {
+	kvm_pte_t new;
++	kvm_pte_t old;
+ 	...
+ }
+
+@@
+identifier ctx, data;
+symbol new, old;
+@@
+ stage2_map_walker_try_leaf(const struct kvm_pgtable_visit_ctx *ctx,
+			    struct stage2_map_data *data)
+ {
+ 	<...
+(
+	!((ctx->old ^ new) &
+-	  ~KVM_PTE_LEAF_ATTR_HI_SW
++	  ~(KVM_PTE_LEAF_ATTR_HI_SW | KVM_PTE_S2_VOLATILE)
+	 )
+|
+-	WARN_ON_ONCE(!stage2_try_set_pte(ctx, new))
++	stage2_try_update_pte(ctx, &old, KVM_PTE_LEAF_ATTR_HI_SW,
++			      new & KVM_PTE_LEAF_ATTR_HI_SW)
+|
+ 	stage2_try_break_pte(ctx, data->mmu
++				 , &old
+			     )
+)
+ 	...>
+ }
+
+@@
+typedef kvm_pte_t;
+identifier ctx, data;
+symbol ret;
+@@
+ stage2_map_walk_leaf(const struct kvm_pgtable_visit_ctx *ctx, struct stage2_map_data *data)
+ {
+ 	...
++	kvm_pte_t old;
+ 	int ret;
+ 	<...
+ 	stage2_try_break_pte(ctx, data->mmu
++				 , &old
+			     )
+ 	...>
+ }
+
+@@
+identifier ctx, visit;
+symbol pte, data;
+@@
+ stage2_attr_walker(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
+ {
+ 	<...
+-	stage2_try_set_pte(ctx, pte)
++	stage2_try_update_pte(ctx, &data->pte, data->attr_clr, data->attr_set)
+ 	...>
+ }
+
+@@
+identifier ctx, visit;
+symbol mmu, pte;
+@@
+ stage2_split_walker(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
+ {
+ 	<...
+ 	stage2_try_break_pte(ctx, mmu
++				 , &pte
+			     )
+ 	...>
+ }
+
+@@
+typedef kvm_pte_t;
+identifier ctx, visit;
+symbol new, old;
+@@
+ stage2_age_walker(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
+ {
+ 	kvm_pte_t new = ...;
++	kvm_pte_t old;
+ 	<...
+-	stage2_try_set_pte(ctx, new)
++	stage2_try_update_pte(ctx, &old, KVM_PTE_LEAF_ATTR_LO_S2_AF, 0)
+ 	...>
+ }

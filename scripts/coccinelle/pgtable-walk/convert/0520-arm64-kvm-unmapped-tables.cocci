@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: arm64: Free tables of unmapped ranges through RCU
+///
+/// A table that a block replaces waits for a grace period before it is freed, since
+/// faults walk the tables with mmu_lock held for read only. A table whose range was
+/// unmapped is freed at once, since that holds the lock for write, which is no
+/// protection from those who come without it. Let both end in the same way:
+///
+///   unlink -> TLBI of all that goes through the table -> grace period -> free
+///
+/// The callback drops the reference that the table holds on itself; the one that its
+/// entry held on the table above was dropped with the entry. Neither is any use to
+/// walkers without the lock, who must not touch reference counts, for a count of one
+/// says that a table is empty.
+///
+/// The operation to use is optional: EL2 has no RCU, nobody walks its guests' tables
+/// without their lock, and their mm_ops leave it out.
+// File: arch/arm64/kvm/hyp/pgtable.c
+// Hunks: 6.12 stage2_unmap_walker 1
+// Applied: 6.12 stage2_unmap_walker \bfree_unlinked_table\b
+// File: arch/arm64/kvm/mmu.c
+// Hunks: 6.12 stage2_free_unlinked_table_rcu_cb 1
+// Applied: 6.12 stage2_free_unlinked_table_rcu_cb \bpgtable_walk_count\b
+
+@@
+identifier ctx, visit, mm_ops, childp;
+@@
+ stage2_unmap_walker(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
+ {
+ 	<...
+-	if (childp)
+-		mm_ops->put_page(childp);
++	if (childp) {
++		if (mm_ops->free_unlinked_table)
++			mm_ops->free_unlinked_table(childp, ctx->level);
++		else
++			mm_ops->put_page(childp);
++	}
+ 	...>
+ }
+
+@@
+@@
+ stage2_free_unlinked_table_rcu_cb(...)
+ {
+ 	...
+ 	kvm_pgtable_stage2_free_unlinked(...);
++	pgtable_walk_count(PGTABLE_FREED, 1);
+ }

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: arm64: Retire the stage-2 root through RCU
+///
+/// When a process exits, its VM's stage 2 is torn down by the notifier's ->release(),
+/// and nothing keeps rmap walks of other processes from asking for the age of its
+/// pages at that very moment: both are mere readers of the notifier's SRCU. All that
+/// saves them today is mmu_lock, under which both look whether mmu->pgt is there.
+///
+/// Give those who come without it a handle of their own, in which table and number of
+/// levels are one word, so that they need nothing of struct kvm_pgtable. Hide it first
+/// when the VM goes, and take down mmu->pgt, the tables and the root only after a
+/// grace period. synchronize_rcu() is safe there, while synchronize_srcu() would wait
+/// for ->release() itself.
+///
+/// Shadow stage 2s of nested guests are not aged, so theirs is not published, and
+/// all MMUs of a VM cost one grace period.
+///
+/// A TLB flush is no less a user of the root: it loads VTTBR_EL2 with it, and hardware
+/// may walk from there. clear_flush_young() flushes after the walk, without mmu_lock
+/// when the walk had none. So flush in a read section as well, and leave a VM alone
+/// whose root is hidden: it runs no more.
+// Options: --macro-file iterators.h
+// File: arch/arm64/include/asm/kvm_host.h
+// Hunks: 6.12 - 1
+// Hunks: 6.12 struct kvm_s2_mmu 1
+// Applied: 6.12 - linux/pgtable_walk\.h
+// Applied: 6.12 struct kvm_s2_mmu \bpgtable_root\b
+// File: arch/arm64/kvm/mmu.c
+// Hunks: 6.12 - 1
+// Hunks: 6.12 kvm_arch_flush_remote_tlbs 1
+// Hunks: 6.12 kvm_init_stage2_mmu 1
+// Hunks: 6.12 kvm_free_stage2_pgd 1
+// Applied: 6.12 - "stage2_root\.h"
+// Applied: 6.12 kvm_arch_flush_remote_tlbs \bpgtable_root_deref\b
+// Applied: 6.12 kvm_init_stage2_mmu \bstage2_publish_root\b
+// Applied: 6.12 kvm_free_stage2_pgd \bstage2_retire_root\b
+
+@@
+@@
+ #include <linux/percpu.h>
++#include <linux/pgtable_walk.h>
+
+@@
+@@
+ struct kvm_s2_mmu {
+ 	...
+ 	struct kvm_pgtable *pgt;
++
++	/* For walkers without mmu_lock; only that of the canonical MMU is published. */
++	struct pgtable_root root;
+ 	...
+ };
+
+@@
+@@
+ #include "trace.h"
++#include "stage2_root.h"
+
+@@
+identifier kvm;
+symbol false;
+@@
+ kvm_arch_flush_remote_tlbs(struct kvm *kvm)
+ {
+-	kvm_call_hyp(__kvm_tlb_flush_vmid, &kvm->arch.mmu);
++	struct kvm_s2_mmu *mmu = &kvm->arch.mmu;
++
++	/* The root is loaded to flush what was cached below it: it must not go. */
++	rcu_read_lock();
++	if (pgtable_root_deref(&mmu->root, false).table) {
++		WARN_ON_ONCE(!mmu->pgd_phys);
++		kvm_call_hyp(__kvm_tlb_flush_vmid, mmu);
++	}
++	rcu_read_unlock();
+ 	return 0;
+ }
+
+@@
+identifier kvm, mmu, type;
+@@
+ kvm_init_stage2_mmu(struct kvm *kvm, struct kvm_s2_mmu *mmu, unsigned long type)
+ {
+ 	<...
+-	if (kvm_is_nested_s2_mmu(kvm, mmu))
+-		kvm_init_nested_s2_mmu(mmu);
++	if (kvm_is_nested_s2_mmu(kvm, mmu))
++		kvm_init_nested_s2_mmu(mmu);
++	else
++		stage2_publish_root(mmu);
+ 	...>
+ }
+
+@@
+identifier mmu, kvm;
+symbol pgt;
+@@
+ kvm_free_stage2_pgd(struct kvm_s2_mmu *mmu)
+ {
+ 	...
++	stage2_retire_root(mmu);
++
+ 	write_lock(&kvm->mmu_lock);
+ 	...
+ }
