@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # The whole interface of pgtable-walk: 'make help' lists it.
 
-ARCHES ?= riscv
+# The demo is about one architecture, all else about all of them, if none is named.
+demo_arches := $(or $(ARCHES),arm64)
+ARCHES ?= arm64 riscv
 BASE ?= 6.12
 JOBS ?= $(shell nproc)
 V ?= 0
@@ -12,14 +14,16 @@ OURS := $(BUILD)/src/linux-$(BASE)
 SCRIPTS := scripts/pgtable-walk
 TESTS := tools/testing/pgtable-walk
 STAGE := $(SCRIPTS)/stage $(BUILD)
-LAB := $(MAKE) --no-print-directory -C $(TESTS)/lab BUILD=$(BUILD) ARCHES="$(ARCHES)" \
+LAB = $(MAKE) --no-print-directory -C $(TESTS)/lab BUILD=$(BUILD) ARCHES="$(ARCHES)" \
 	BASE=$(BASE) JOBS=$(JOBS) V=$(V)
 HOST := $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(BUILD)/host
 
-PKGS_kernel := gcc make flex bison bc libelf-dev libssl-dev cpio ccache rsync \
-	gcc-riscv64-linux-gnu qemu-system-misc opensbi
+PKGS_kernel = gcc make flex bison bc libelf-dev libssl-dev cpio ccache rsync \
+	$(foreach arch,$(ARCHES),$(PKGS_$(arch)))
+PKGS_arm64 := gcc-aarch64-linux-gnu qemu-system-arm
+PKGS_riscv := gcc-riscv64-linux-gnu qemu-system-misc opensbi
 PKGS_cocci := coccinelle
-PKGS_static := sparse $(PKGS_cocci) $(PKGS_kernel)
+PKGS_static = sparse $(PKGS_cocci) $(PKGS_kernel)
 
 export CCACHE_DIR ?= $(BUILD)/ccache
 
@@ -57,6 +61,7 @@ apply: | $(STOCK)
 endif
 
 .PHONY: demo
+demo: ARCHES := $(demo_arches)
 demo:
 	@rm -f $(BUILD)/stages
 	@$(STAGE) install $(SCRIPTS)/need $(PKGS_kernel) $(PKGS_cocci)
