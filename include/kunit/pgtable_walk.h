@@ -31,7 +31,10 @@
 #include <linux/rcupdate.h>
 
 #define PGTABLE_KUNIT_SLOTS	2048
+/* Smaller tables, as made-up formats have, take this much. */
 #define PGTABLE_KUNIT_TABLE	4096
+/* Tests go through each entry of tables that have no more index bits than this. */
+#define PGTABLE_KUNIT_ALL_BITS	9U
 
 struct pgtable_kunit;
 
@@ -65,6 +68,7 @@ enum pgtable_kunit_op {
  * @table: makes an entry that points to a table
  * @absent: makes an entry that maps nothing although it has all of an address and of
  *	    the bits of a young leaf that it may have
+ * @table_is_leaf: what @table makes is a leaf at level 0, not nothing
  */
 struct pgtable_kunit_format {
 	const struct pgtable_format *format;
@@ -75,6 +79,7 @@ struct pgtable_kunit_format {
 	vpte_t (*leaf)(phys_addr_t pa, unsigned int level, unsigned int flavour, bool young);
 	vpte_t (*table)(phys_addr_t pa);
 	vpte_t (*absent)(phys_addr_t pa);
+	bool table_is_leaf;
 };
 
 /* An entry that a test put into the tree. */
@@ -100,6 +105,7 @@ struct pgtable_kunit {
 	const struct pgtable_kunit_format *fmt;
 	struct pgtable_tree tree;
 	unsigned int root_bits;
+	size_t table_bytes;
 	u64 width;
 
 	/* In ascending order of addresses, a table before what is in it. */
@@ -176,7 +182,7 @@ pgtable_kunit_table_post(const struct pgtable_format *fmt, const struct pgtable_
 	pgtable_kunit_log(t, entry, ptep, true);
 	if (t->unlink) {
 		/* Whoever still looks at the table now finds plenty. */
-		memcpy(fmt->child(vpte_xchg(ptep, 0)), t->decoy, PGTABLE_KUNIT_TABLE);
+		memcpy(fmt->child(vpte_xchg(ptep, 0)), t->decoy, t->table_bytes);
 	}
 }
 
@@ -302,14 +308,25 @@ static struct pgtable_kunit_slot *pgtable_kunit_add(struct pgtable_kunit *t, vpt
 	return slot;
 }
 
+static vpte_t *pgtable_kunit_alloc(struct pgtable_kunit *t)
+{
+	vpte_t *table = kunit_kzalloc(t->test, t->table_bytes, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(t->test, table);
+	/* Or else walkers get to memory of others. */
+	KUNIT_ASSERT_EQ(t->test,
+			(unsigned long)t->fmt->format->child(t->fmt->table(virt_to_phys(table))),
+			(unsigned long)table);
+	return table;
+}
+
 static vpte_t *pgtable_kunit_table(struct pgtable_kunit *t)
 {
 	vpte_t **table = &t->tables[t->nr_tables++];
 
 	KUNIT_ASSERT_LT(t->test, t->nr_tables, (unsigned int)ARRAY_SIZE(t->tables));
 	if (!*table)
-		*table = kunit_kzalloc(t->test, PGTABLE_KUNIT_TABLE, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(t->test, *table);
+		*table = pgtable_kunit_alloc(t);
 	return *table;
 }
 
@@ -339,7 +356,8 @@ static struct pgtable_kunit_slot *pgtable_kunit_put(struct pgtable_kunit *t, u64
 static struct pgtable_kunit_slot *pgtable_kunit_put_leaf(struct pgtable_kunit *t, u64 addr,
 							 unsigned int level, bool young)
 {
-	const unsigned int flavour = t->nr_slots;
+	/* Without flavour it might be equal to an entry that points to a table. */
+	const unsigned int flavour = t->nr_slots + 1;
 	const phys_addr_t pa = virt_to_phys(t->decoy);
 	struct pgtable_kunit_slot *slot;
 
@@ -374,25 +392,33 @@ static vpte_t pgtable_kunit_decoy_pte(struct pgtable_kunit *t)
 }
 
 static int pgtable_kunit_init(struct kunit *test, const struct pgtable_kunit_format *fmt,
-			      unsigned int levels, unsigned int root_extra_bits)
+			      unsigned int levels, int root_extra_bits)
 {
+	const unsigned int root_bits = fmt->index_bits + root_extra_bits;
+	const size_t root_bytes = sizeof(vpte_t) << root_bits;
 	struct pgtable_kunit *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+	size_t bytes;
+	void *root;
 
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	t->test = test;
 	t->fmt = fmt;
 	t->random = 20240524;
-	t->root_bits = fmt->index_bits + root_extra_bits;
+	t->root_bits = root_bits;
+	t->table_bytes = max(sizeof(vpte_t) << fmt->index_bits, (size_t)PGTABLE_KUNIT_TABLE);
 	t->tree.levels = levels;
-	t->tree.addr_bits = fmt->page_shift + levels * fmt->index_bits + root_extra_bits;
+	t->tree.addr_bits = fmt->page_shift + (levels - 1) * fmt->index_bits + root_bits;
 	t->width = 1ULL << t->tree.addr_bits;
-	t->tree.table = kunit_kzalloc(test, max(sizeof(vpte_t) << t->root_bits,
-						(size_t)PGTABLE_KUNIT_TABLE), GFP_KERNEL);
-	t->decoy = kunit_kzalloc(test, PGTABLE_KUNIT_TABLE, GFP_KERNEL);
+
+	/* At the end of its memory, so that nothing is behind a small one. */
+	bytes = max(root_bytes, t->table_bytes);
+	root = kunit_kzalloc(test, bytes, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, root);
+	t->tree.table = root + bytes - root_bytes;
+
+	t->decoy = pgtable_kunit_alloc(t);
 	t->slots = kunit_kzalloc(test, PGTABLE_KUNIT_SLOTS * sizeof(*t->slots), GFP_KERNEL);
 	t->calls = kunit_kzalloc(test, PGTABLE_KUNIT_SLOTS * sizeof(*t->calls), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, t->tree.table);
-	KUNIT_ASSERT_NOT_NULL(test, t->decoy);
 	KUNIT_ASSERT_NOT_NULL(test, t->slots);
 	KUNIT_ASSERT_NOT_NULL(test, t->calls);
 
@@ -601,7 +627,7 @@ static void test_impossible_levels(struct kunit *test)
 	const unsigned int levels[] = { 0, PGTABLE_MAX_LEVELS + 1, ~0U };
 	unsigned int i;
 
-	memcpy(t->tree.table, t->decoy, PGTABLE_KUNIT_TABLE);
+	t->tree.table[0] = t->decoy[0];
 	for (i = 0; i < ARRAY_SIZE(levels); i++) {
 		t->tree.levels = levels[i];
 		pgtable_kunit_check_aging(t, 0, t->width);
@@ -670,6 +696,27 @@ static void test_unaligned_ranges(struct kunit *test)
 	pgtable_kunit_check_aging(t, addr + page, addr);
 }
 
+/*
+ * Which entry of a table follows entry @i in tests that go through a table: the next, but
+ * large ones have all at both ends, where walks begin and end, and some between.
+ */
+static unsigned int pgtable_kunit_next(const struct pgtable_kunit *t, unsigned int i)
+{
+	const unsigned int nr = 1U << t->fmt->index_bits, ends = 64;
+	const unsigned int index = i % nr;
+
+	if (t->fmt->index_bits <= PGTABLE_KUNIT_ALL_BITS || index < ends || index >= nr - ends)
+		return i + 1;
+	/* Not a power of two, for such entries differ in their higher bits only. */
+	return i + min(nr / 64 + 1, nr - ends - index);
+}
+
+/* So many tables of level 0, or all that there is room for, in pages. */
+static unsigned int pgtable_kunit_pages(const struct pgtable_kunit *t, unsigned int tables)
+{
+	return min((u64)tables << t->fmt->index_bits, t->width >> t->fmt->page_shift);
+}
+
 /* All there is: huge leaves and small ones, old and young, holes, empty tables. */
 static void pgtable_kunit_put_mix(struct pgtable_kunit *t)
 {
@@ -677,7 +724,7 @@ static void pgtable_kunit_put_mix(struct pgtable_kunit *t)
 	const unsigned int top = t->tree.levels - 1;
 	unsigned int i;
 
-	for (i = 0; i < 1U << t->fmt->index_bits; i++) {
+	for (i = 0; i < pgtable_kunit_pages(t, 1); i = pgtable_kunit_next(t, i)) {
 		if (i % 8 != 2)
 			pgtable_kunit_put_leaf(t, i * page, 0, i % 3);
 	}
@@ -740,7 +787,7 @@ static void test_range_boundaries(struct kunit *test)
 		}
 	}
 	/* Two pages, three, and so on to all of a table but one. */
-	for (i = 2; i < 1U << t->fmt->index_bits; i++)
+	for (i = 2; i < 1U << t->fmt->index_bits; i = pgtable_kunit_next(t, i))
 		pgtable_kunit_check_aging(t, page, (i + 1) * page);
 }
 
@@ -749,15 +796,21 @@ static void test_one_young_leaf(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;
 	const u64 page = pgtable_kunit_size(t, 0);
-	const unsigned int nr = min(2U << t->fmt->index_bits, 1U << t->root_bits);
+	const unsigned int nr = pgtable_kunit_pages(t, 2);
 	const unsigned int which[] = { 0, 1, nr / 2 - 1, nr / 2, nr - 2, nr - 1 };
 	struct pgtable_kunit_slot *slot;
 	unsigned int i;
 
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i = pgtable_kunit_next(t, i))
 		pgtable_kunit_put_leaf(t, i * page, 0, false);
+	for (i = 0; i < ARRAY_SIZE(which); i++) {
+		if (!pgtable_kunit_find(t, which[i] * page, 0))
+			pgtable_kunit_put_leaf(t, which[i] * page, 0, false);
+	}
 
 	for (i = 0; i < ARRAY_SIZE(which); i++) {
+		const u64 end = (which[i] + 1) * page;
+
 		slot = pgtable_kunit_find(t, which[i] * page, 0);
 		slot->pte = t->fmt->leaf(virt_to_phys(t->decoy), 0, 1, true);
 		slot->aged = t->fmt->leaf(virt_to_phys(t->decoy), 0, 1, false);
@@ -765,7 +818,8 @@ static void test_one_young_leaf(struct kunit *test)
 		pgtable_kunit_check_aging(t, 0, nr * page);
 
 		KUNIT_EXPECT_TRUE(test, pgtable_kunit_run(t, PGTABLE_KUNIT_TEST, 0, nr * page));
-		KUNIT_EXPECT_EQ(test, t->stats.visited, which[i] + 1);
+		KUNIT_EXPECT_EQ(test, t->stats.visited,
+				pgtable_kunit_expected_stats(t, 0, end).visited);
 		slot->pte = slot->aged;
 	}
 }
@@ -828,19 +882,25 @@ static void test_absent_entries_left_alone(struct kunit *test)
 	}
 }
 
+/* What a table is at level 0, which has none. */
+static enum pgtable_kind pgtable_kunit_bottom_kind(const struct pgtable_kunit *t)
+{
+	return t->fmt->table_is_leaf ? PGTABLE_LEAF : PGTABLE_NONE;
+}
+
 /* Whatever it is there, it is no table. */
 static void test_table_at_level_0_not_entered(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;
+	const phys_addr_t pa = virt_to_phys(t->decoy);
 	const u64 addr = pgtable_kunit_addr(t);
+	struct pgtable_kunit_slot *slot;
 
-	pgtable_kunit_put(t, addr, 0, PGTABLE_NONE, t->fmt->table(virt_to_phys(t->decoy)));
-	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_RACE, 0, t->width), t->width);
-	KUNIT_EXPECT_TRUE(test, t->nr_calls <= 1);
-	pgtable_kunit_expect_entries(t, false, 0, t->width);
-	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, addr, addr + 1),
-			addr + 1);
-	pgtable_kunit_expect_entries(t, false, 0, t->width);
+	slot = pgtable_kunit_put(t, addr, 0, pgtable_kunit_bottom_kind(t), t->fmt->table(pa));
+	if (slot->kind == PGTABLE_LEAF)
+		slot->aged &= ~(t->fmt->leaf(pa, 0, 0, true) ^ t->fmt->leaf(pa, 0, 0, false));
+	pgtable_kunit_check_aging(t, 0, t->width);
+	pgtable_kunit_check_locked(t, addr, addr + 1);
 }
 
 /* What another writer put in stays; the leaf was young when it was looked at. */
@@ -849,6 +909,7 @@ static void test_lost_race(struct kunit *test)
 	struct pgtable_kunit *t = test->priv;
 	const u64 addr = pgtable_kunit_addr(t);
 	const phys_addr_t pa = virt_to_phys(t->decoy);
+	const phys_addr_t root = virt_to_phys(t->tree.table) & -pgtable_kunit_size(t, 0);
 	const vpte_t others[] = {
 		0,
 		t->fmt->absent(pa),
@@ -856,7 +917,7 @@ static void test_lost_race(struct kunit *test)
 		t->fmt->table(pa),
 		t->fmt->leaf(pa, 0, 2, true),
 		t->fmt->leaf(pa, 0, 3, false),
-		t->fmt->leaf(virt_to_phys(t->tree.table), 0, 1, true),
+		t->fmt->leaf(root, 0, 4, true),
 	};
 	unsigned int i, level;
 
@@ -867,7 +928,7 @@ static void test_lost_race(struct kunit *test)
 			/* One that nobody touches; no leaf at @addr reaches down to it. */
 			pgtable_kunit_put_leaf(t, 0, 0, true);
 			slot = pgtable_kunit_put_leaf(t, addr, level, true);
-			slot->pte = t->fmt->leaf(pa, level, 1, true);
+			slot->pte = t->fmt->leaf(pa, level, 4, true);
 			slot->aged = others[i];
 			pgtable_kunit_restore(t);
 			t->race_ptep = slot->ptep;
@@ -1013,10 +1074,8 @@ static void test_format(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->absent(pa), level), PGTABLE_NONE);
 		if (t->fmt->busy)
 			KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->busy, level), PGTABLE_BUSY);
-		if (level)
-			KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->table(pa), level), PGTABLE_TABLE);
-		else
-			KUNIT_EXPECT_NE(test, fmt->kind(t->fmt->table(pa), 0), PGTABLE_TABLE);
+		KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->table(pa), level),
+				level ? PGTABLE_TABLE : pgtable_kunit_bottom_kind(t));
 		for (flavour = 0; flavour < 32; flavour++) {
 			const vpte_t old = t->fmt->leaf(pa, level, flavour, false);
 			const vpte_t young = t->fmt->leaf(pa, level, flavour, true);
@@ -1093,10 +1152,13 @@ static u64 pgtable_kunit_random_edge(struct pgtable_kunit *t)
 static void test_random_trees(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;
+	/* Walks of large tables take longer. */
+	const unsigned int bits = max(t->fmt->index_bits, PGTABLE_KUNIT_ALL_BITS);
+	const unsigned int trees = 200 >> (bits - PGTABLE_KUNIT_ALL_BITS);
 	unsigned int i, j;
 
 	kunit_info(test, "seed %u\n", t->random);
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < trees; i++) {
 		for (j = pgtable_kunit_random(t, 20) + 1; j; j--)
 			pgtable_kunit_put_random(t);
 		for (j = 0; j < 8; j++) {
@@ -1116,7 +1178,8 @@ static void test_random_trees(struct kunit *test)
  * @_name: name of the suite
  * @_fmt: the struct pgtable_kunit_format
  * @_levels: how many levels the trees have
- * @_root_extra_bits: how many more index bits the root has than other tables
+ * @_root_extra_bits: how many more index bits the root has than other tables, at least 2
+ *		      in all; negative if it has less
  */
 #define PGTABLE_KUNIT_SUITE(_name, _fmt, _levels, _root_extra_bits)			\
 static int _name##_init(struct kunit *test)						\
