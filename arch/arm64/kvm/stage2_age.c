@@ -25,6 +25,7 @@
  */
 #include <linux/kvm_age_root.h>
 #include <linux/pgtable_age.h>
+#include <asm/virt.h>
 
 #include "stage2_format.h"
 
@@ -39,6 +40,12 @@ static noinline bool stage2_age_test(const struct pgtable_tree *tree, u64 start,
 				     struct pgtable_walk_stats *stats)
 {
 	return pgtable_age_range(&stage2_format, tree, start, end, false, stats);
+}
+
+/* What the host has of a protected guest's stage 2 need not be a page table. */
+bool kvm_arch_can_age_lockless(struct kvm *kvm)
+{
+	return !is_protected_kvm_enabled();
 }
 
 bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the static tests share: KTAP output, and which files of a tree are ours or converted."""
+"""What tests share: KTAP output, which files of a tree are ours or converted, lists of sabotages."""
+import collections
 import os
 import pathlib
 import re
@@ -56,6 +57,26 @@ def converted_files(arches, tops=KERNEL_DIRS):
             if name.startswith(tops) and (not name.startswith("arch/") or name.split("/")[1] in arches):
                 files.add(name)
     return sorted(files)
+
+
+def read_sabotages(path):
+    """Blocks of 'Key: value' lines; all of the text counts."""
+    blocks = []
+    for block in re.split(r"\n\s*\n", re.sub(r"^#.*\n", "", path.read_text(encoding="utf-8"),
+                                             flags=re.M).strip("\n")):
+        fields = collections.defaultdict(list)
+        for line in block.splitlines():
+            key, _, value = line.partition(": ")
+            fields[key].append(value)
+        blocks.append({key: "\n".join(value) for key, value in fields.items()})
+    return blocks
+
+
+def sabotaged(text, sabotage):
+    """The text with its Replace lines replaced by its By lines; ValueError if they aren't there once."""
+    if (count := text.count(sabotage["Replace"])) != 1:
+        raise ValueError(f"{sabotage['File']}: the text to replace is there {count} times: {sabotage['Replace']}")
+    return text.replace(sabotage["Replace"], sabotage.get("By", ""))
 
 
 def need_tree(path, what, names):

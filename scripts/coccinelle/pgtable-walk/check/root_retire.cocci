@@ -5,7 +5,7 @@
 //# notifier runs as a reader of the notifier's domain and of kvm->srcu.
 //#
 //# Functions that unpublish for their caller are known by their names:
-//# *_unmap_root(), *_unpublish_root().
+//# *_unmap_root(), *_unpublish_root(); and those that also wait: *_retire_root().
 ///
 // Confidence: Moderate
 // Comments: Follows the root within one function.
@@ -29,6 +29,31 @@ position p;
  unpublish(...)
  ... when != grace()
  end@p(...)
+
+@waits exists@
+identifier fn =~ "_retire_root$";
+identifier grace = { synchronize_rcu, synchronize_rcu_expedited };
+position p;
+@@
+
+ fn@p(...)
+ {
+ ... when any
+ pgtable_root_unpublish(...)
+ ... when any
+ grace()
+ ... when any
+ }
+
+@hasty@
+identifier fn =~ "_retire_root$";
+position p != waits.p;
+@@
+
+ fn@p(...)
+ {
+ ...
+ }
 
 @srcu exists@
 identifier unpublish =~ "^pgtable_root_unpublish$|_(unmap|unpublish)_root$";
@@ -59,6 +84,16 @@ position p = { early.p, srcu.p };
 
 * end@p(...)
 
+@depends on context@
+identifier hasty.fn;
+position hasty.p;
+@@
+
+* fn@p(...)
+ {
+ ...
+ }
+
 // ----------------------------------------------------------------------------
 
 @script:python depends on org@
@@ -66,6 +101,13 @@ p << early.p;
 @@
 
 coccilib.org.print_todo(p[0], "root freed without synchronize_rcu() after it was unpublished")
+
+@script:python depends on org@
+p << hasty.p;
+fn << hasty.fn;
+@@
+
+coccilib.org.print_todo(p[0], "%s() returns without synchronize_rcu() after it unpublished" % fn)
 
 @script:python depends on org@
 p << srcu.p;
@@ -81,6 +123,13 @@ p << early.p;
 @@
 
 coccilib.report.print_report(p[0], "ERROR: root freed without synchronize_rcu() after it was unpublished")
+
+@script:python depends on report@
+p << hasty.p;
+fn << hasty.fn;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: %s() returns without synchronize_rcu() after it unpublished" % fn)
 
 @script:python depends on report@
 p << srcu.p;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// A page table that walkers may be in is freed at once.
 //# Walkers, in software under RCU and in hardware until TLBs are flushed, may still
-//# be in it. Hand it to pgtable_gather_table(), flush, then pgtable_gather_free().
+//# be in it. Hand it to pgtable_gather_table(), flush, then pgtable_gather_free(); or,
+//# on arm64, flush, then mm_ops->free_unlinked_table().
 //#
 //# Functions that lead from an entry to its table are known by their names.
 ///
@@ -36,6 +37,26 @@ position found.c, p;
      when != synchronize_rcu()
  end@p(<+... table ...+>, ...)
 
+// As an operation of the table's owner, who may have a better one.  arm64's hyp_*() are
+// about EL2's own tables, which nobody walks without their lock.
+
+@unlinked_op exists@
+identifier fn !~ "^hyp_";
+expression found.table, e, e1, ops;
+position found.c, p;
+@@
+
+ fn(...)
+ {
+ ... when any
+ table@c = e1
+ ... when != table = e
+     when != synchronize_rcu()
+     when != ops->free_unlinked_table
+ ops->put_page@p(table)
+ ... when any
+ }
+
 @nested@
 identifier child =~ "(^|_)(child|pte_follow|page_vaddr|to_child_pt|to_child_sp)$";
 identifier end = { free_page, free_pages, __free_page, __free_pages, put_page };
@@ -64,17 +85,27 @@ position p;
 
 @freed@
 identifier end;
-position p = { unlinked.p, nested.p, gathered.p };
+expression ops;
+position p = { unlinked.p, unlinked_op.p, nested.p, gathered.p };
 @@
 
+(
  end@p(...)
+|
+ ops->end@p(...)
+)
 
 @depends on context@
 identifier end;
+expression ops;
 position freed.p;
 @@
 
+(
 * end@p(...)
+|
+* ops->end@p(...)
+)
 
 @script:python depends on org@
 p << freed.p;
@@ -86,4 +117,4 @@ coccilib.org.print_todo(p[0], "linked table freed at once")
 p << freed.p;
 @@
 
-coccilib.report.print_report(p[0], "ERROR: linked table freed at once; use pgtable_gather_table()")
+coccilib.report.print_report(p[0], "ERROR: linked table freed at once; use pgtable_gather_table() or free_unlinked_table()")

@@ -7,6 +7,7 @@
 //#
 //# An architecture's own wrappers are known by their names: *_vpte(), *_entry_kind(),
 //# *_link_table(), *_xchg_pte(), *_update_pte(). ptep_get() reads once and is fine.
+//# So are arm64's visitors of stage 2: stage2_*(struct kvm_pgtable_visit_ctx *).
 ///
 // Confidence: High
 // Comments: The patch replaces stores by vpte_xchg(), for exclusive owners.
@@ -40,6 +41,22 @@ position p;
 |
  set@p(<+... ptep ...+>, pte)
 )
+ ...+>
+ }
+
+// arm64's visitors; those of tables that were not linked yet are named otherwise.
+
+@visitor@
+identifier fn =~ "^stage2_";
+identifier ctx;
+identifier set = { WRITE_ONCE, smp_store_release, kvm_clear_pte };
+position p;
+@@
+
+ fn(..., const struct kvm_pgtable_visit_ctx *ctx, ...)
+ {
+ <+...
+ set@p(<+... ctx->ptep ...+>, ...)
  ...+>
  }
 
@@ -109,7 +126,7 @@ position p;
 @plain@
 expression e, i;
 identifier set;
-position p = { callback.p, mixed.p, mixed_indexed.p };
+position p = { callback.p, visitor.p, mixed.p, mixed_indexed.p };
 @@
 
 (

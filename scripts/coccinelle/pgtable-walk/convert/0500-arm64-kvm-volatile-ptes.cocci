@@ -29,6 +29,7 @@
 // Hunks: 6.12 stage2_try_break_pte 5
 // Hunks: 6.12 stage2_make_pte 2
 // Hunks: 6.12 stage2_unmap_put_pte 2
+// Hunks: 6.12 stage2_unmap_walker 1
 // Hunks: 6.12 stage2_map_walker_try_leaf 4
 // Hunks: 6.12 stage2_map_walk_leaf 2
 // Hunks: 6.12 stage2_attr_walker 1
@@ -134,6 +135,17 @@ symbol old;
  	<...
 -	kvm_pte_table(ctx->old, ctx->level)
 +	kvm_pte_table(old, ctx->level)
+ 	...>
+ }
+
+@@
+identifier ctx, visit;
+@@
+ stage2_unmap_walker(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
+ {
+ 	<...
+-	kvm_clear_pte(ctx->ptep)
++	vpte_xchg(ctx->ptep, 0)
  	...>
  }
 

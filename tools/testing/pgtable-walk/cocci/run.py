@@ -24,7 +24,8 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 # pylint: disable=wrong-import-position
-from testlib import ROOT, Ktap, converted_files, need_tree, overlay_files  # noqa: E402
+from testlib import (ROOT, Ktap, converted_files, need_tree, overlay_files,  # noqa: E402
+                     read_sabotages, sabotaged)
 
 CHECKS = ROOT / "scripts/coccinelle/pgtable-walk/check"
 EXAMPLES = HERE / "examples"
@@ -181,28 +182,15 @@ def test_parsed(tree, files):
     return problems or ([] if parsed else [done.stderr or "no functions found"])
 
 
-def read_sabotages(path):
-    """Blocks of 'Key: value' lines; all of the text counts."""
-    blocks = []
-    for block in re.split(r"\n\s*\n", re.sub(r"^#.*\n", "", path.read_text(encoding="utf-8"),
-                                             flags=re.M).strip("\n")):
-        fields = collections.defaultdict(list)
-        for line in block.splitlines():
-            key, _, value = line.partition(": ")
-            fields[key].append(value)
-        blocks.append({key: "\n".join(value) for key, value in fields.items()})
-    return blocks
-
-
 def test_sabotage(checks, tree, sabotage):
     source = pathlib.Path(tree, sabotage["File"])
-    text = source.read_text(encoding="utf-8")
-    if text.count(sabotage["Replace"]) != 1:
-        return [f"{sabotage['File']}: the text to replace is there "
-                f"{text.count(sabotage['Replace'])} times: {sabotage['Replace']}"]
+    try:
+        text = sabotaged(source.read_text(encoding="utf-8"), sabotage)
+    except ValueError as error:
+        return [error]
     with tempfile.TemporaryDirectory(prefix="pgtable-walk-") as directory:
         broken = pathlib.Path(directory, source.name)
-        broken.write_text(text.replace(sabotage["Replace"], sabotage.get("By", "")), encoding="utf-8")
+        broken.write_text(text, encoding="utf-8")
         if checks[sabotage["Check"]].reports(broken):
             return []
     return [f"{sabotage['File']}: {sabotage['Check']} does not report it"]

@@ -39,6 +39,7 @@ ALLOWED = (
     ("include/linux/pgtable_walk_pte.h", "NEW_TYPEDEFS", "an integer whose width differs"),
     ("include/linux/pgtable_walk.h", "MACRO_ARG_REUSE", "names a variable, as LIST_HEAD() does"),
     ("arch/riscv/kvm/gstage_walk.c", "MACRO_ARG_REUSE", "likewise"),
+    ("arch/arm64/kvm/stage2_format.h", "MACRO_ARG_REUSE", "a constant"),
     ("include/trace/events/pgtable_walk.h", "PARENTHESIS_ALIGNMENT", "the style of trace events"),
     ("include/trace/events/pgtable_walk.h", "OPEN_ENDED_LINE", "likewise"),
 )

@@ -79,3 +79,20 @@ static void good_never_published(struct kvm *kvm, void *pgd)
 	free_pages((unsigned long)pgd, 2);
 	synchronize_srcu(&kvm->srcu);
 }
+
+static void bad_retire_root(struct mmu *mmu) /* expect */
+{
+	pgtable_root_unpublish(&mmu->root);
+}
+
+static void bad_order_retire_root(struct mmu *mmu) /* expect */
+{
+	synchronize_rcu();
+	pgtable_root_unpublish(&mmu->root);
+}
+
+static void good_retire_root(struct mmu *mmu)
+{
+	if (pgtable_root_unpublish(&mmu->root).table)
+		synchronize_rcu();
+}

@@ -72,3 +72,32 @@ static void good_after_grace_period(vpte_t *ptep)
 	synchronize_rcu();
 	free_page((unsigned long)table);
 }
+
+static int bad_operation(const struct kvm_pgtable_visit_ctx *ctx, struct kvm_pgtable_mm_ops *mm_ops)
+{
+	kvm_pte_t *childp = NULL;
+
+	if (kvm_pte_table(ctx->old, ctx->level))
+		childp = kvm_pte_follow(ctx->old, mm_ops);
+	vpte_xchg(ctx->ptep, 0);
+	if (childp)
+		mm_ops->put_page(childp); /* expect */
+	return 0;
+}
+
+static int good_operation(const struct kvm_pgtable_visit_ctx *ctx,
+			  struct kvm_pgtable_mm_ops *mm_ops)
+{
+	kvm_pte_t *childp = NULL;
+
+	if (kvm_pte_table(ctx->old, ctx->level))
+		childp = kvm_pte_follow(ctx->old, mm_ops);
+	vpte_xchg(ctx->ptep, 0);
+	if (childp) {
+		if (mm_ops->free_unlinked_table)
+			mm_ops->free_unlinked_table(childp, ctx->level);
+		else
+			mm_ops->put_page(childp);
+	}
+	return 0;
+}

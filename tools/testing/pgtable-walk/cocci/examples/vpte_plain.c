@@ -93,3 +93,29 @@ static void good_elsewhere(pte_t *ptep, pte_t pte)
 {
 	set_pte(ptep, pte);
 }
+
+static void stage2_bad_visitor(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
+{
+	if (new)
+		WRITE_ONCE(*ctx->ptep, new); /* expect */
+	else
+		kvm_clear_pte(ctx->ptep); /* expect */
+}
+
+static void stage2_bad_make(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
+{
+	smp_store_release(ctx->ptep, new); /* expect */
+}
+
+static void stage2_good_visitor(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
+{
+	kvm_pte_t old = vpte_xchg(ctx->ptep, new);
+
+	WRITE_ONCE(*ctx->arg, old);
+}
+
+static int unlinked_good_visitor(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
+{
+	WRITE_ONCE(*ctx->ptep, new);
+	return 0;
+}
