@@ -36,6 +36,7 @@ help:
 	@echo 'make check-static  sparse, checkpatch and kernel-doc'
 	@echo 'make check-kernel  KUnit, KVM selftests and stress in QEMU, debug kernel included'
 	@echo 'make sabotage      break the library on this machine in known ways; each must fail a test'
+	@echo 'make sabotage-kernel  the same for kernels, in QEMU; ONLY=regex picks some'
 	@echo 'make bench-host    what the walker costs per entry, against bare loops'
 	@echo 'make apply         make a kernel tree one with pgtable-walk: KDIR=tree, default a copy of the base'
 	@echo 'make record-stock  boot the stock kernel and record which KVM selftests pass on it'
@@ -103,6 +104,12 @@ check-kernel: apply
 .PHONY: sabotage
 sabotage:
 	@$(HOST) sabotage
+
+# The same for converted kernels, in QEMU: minutes each. ONLY=regex picks by name.
+.PHONY: sabotage-kernel
+sabotage-kernel: apply
+	@$(SCRIPTS)/need $(PKGS_kernel)
+	@$(LAB) ONLY='$(ONLY)' sabotage
 
 .PHONY: bench-host
 bench-host:
