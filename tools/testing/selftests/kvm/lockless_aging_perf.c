@@ -13,7 +13,7 @@
 #include "lockless_aging.h"
 
 #define FRESH_SLOT	(LA_SLOT + 1)
-#define FRESH_GPA	(LA_GPA + SZ_1G)
+#define FRESH_GPA	LA_TABLE_GPA(8)
 
 enum { OFF, ON, NR_MODES };
 
@@ -39,9 +39,9 @@ struct fault_result {
 	double max;
 };
 
-static uint64_t hot_pages = SZ_4M >> LA_PAGE_SHIFT;
-static uint64_t cold_pages = 12 * SZ_1M >> LA_PAGE_SHIFT;
-static uint64_t fresh_pages = SZ_2M >> LA_PAGE_SHIFT;
+static uint64_t hot_pages = 2 * LA_CHUNK_PAGES;
+static uint64_t cold_pages = 6 * LA_CHUNK_PAGES;
+static uint64_t fresh_pages = LA_CHUNK_PAGES;
 static int rounds = 5;
 
 static struct la_vm v;
@@ -230,8 +230,9 @@ static void report(void)
 		wait[i] = fault_result(&faults[i]);
 
 	printf("-----BEGIN REPORT\n");
-	printf("Guest memory: %lu MiB hot, %lu MiB cold, in pages of 4 KiB (%lu).\n",
-	       hot_pages * LA_PAGE_SIZE / SZ_1M, cold_pages * LA_PAGE_SIZE / SZ_1M, pages);
+	printf("Guest memory: %lu MiB hot, %lu MiB cold, in pages of %lu KiB (%lu).\n",
+	       hot_pages * LA_PAGE_SIZE / SZ_1M, cold_pages * LA_PAGE_SIZE / SZ_1M,
+	       LA_PAGE_SIZE / SZ_1K, pages);
 	printf("Medians of %d rounds each way; faults: %lu each way. Under emulation only\n"
 	       "ratios mean something.\n\n", rounds, faults[0].nr);
 	printf("%-40s %12s %12s %8s\n", "", "switch off", "switch on", "on/off");
@@ -287,10 +288,11 @@ static uint64_t largest(struct samples *s)
 static void help(const char *name)
 {
 	printf("usage: %s [-h] [-m hot,cold] [-f fresh] [-r rounds]\n"
-	       " -m: MiB of guest memory, hot and cold (default: 4,12)\n"
-	       " -f: MiB that a vCPU faults in a round (default: 2)\n"
+	       " -m: MiB of guest memory, hot and cold (default: %lu,%lu)\n"
+	       " -f: MiB that a vCPU faults in a round (default: %lu)\n"
 	       " -r: rounds with the switch off, and as many with it on (default: 5)\n",
-	       name);
+	       name, 2 * LA_CHUNK_SIZE / SZ_1M, 6 * LA_CHUNK_SIZE / SZ_1M,
+	       LA_CHUNK_SIZE / SZ_1M);
 }
 
 int main(int argc, char *argv[])
@@ -308,11 +310,11 @@ int main(int argc, char *argv[])
 					optarg);
 				return KSFT_FAIL;
 			}
-			hot_pages = hot * SZ_1M >> LA_PAGE_SHIFT;
-			cold_pages = cold * SZ_1M >> LA_PAGE_SHIFT;
+			hot_pages = (size_t)hot * SZ_1M >> LA_PAGE_SHIFT;
+			cold_pages = (size_t)cold * SZ_1M >> LA_PAGE_SHIFT;
 			break;
 		case 'f':
-			fresh_pages = atoi_positive("MiB", optarg) * SZ_1M >> LA_PAGE_SHIFT;
+			fresh_pages = (size_t)atoi_positive("MiB", optarg) * SZ_1M >> LA_PAGE_SHIFT;
 			break;
 		case 'r':
 			rounds = atoi_positive("Rounds", optarg);

@@ -14,15 +14,19 @@
 
 #include "lockless_aging.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 #define NR_AGERS	2
 #define OTHER_SLOT	(LA_SLOT + 1)
-#define OTHER_GPA	(LA_GPA + SZ_1G)
+#define OTHER_GPA	LA_TABLE_GPA(8)
 /* Where op COPY puts what the guest read, by vCPU. */
-#define OUT_GPA(vcpu)	(LA_GPA + 2UL * SZ_1G + (vcpu) * LA_TABLE_SIZE)
+#define OUT_GPA(vcpu)	(LA_TABLE_GPA(16) + (vcpu) * LA_TABLE_SIZE)
 #define OUT_SLOT(vcpu)	(LA_SLOT + 8 + (vcpu))
 
 static unsigned int seconds = 3;
-static size_t test_bytes = 4 * SZ_1M;
+static size_t test_bytes;
 static uint64_t seed;
 
 /*
@@ -71,7 +75,7 @@ static uint64_t age_something(int fd, char *mem, size_t bytes, unsigned int ops,
 		step = LA_PAGE_SIZE;
 		break;
 	case 2:
-		step = LA_TABLE_SIZE;
+		step = LA_CHUNK_SIZE;
 		break;
 	default:
 		step = (1 + la_random(rng) % 100) << LA_PAGE_SHIFT;
@@ -117,6 +121,7 @@ static void agers_start(char *mem, size_t bytes, unsigned int ops)
 /* A race that never ran proves nothing: the agers must have done something. */
 static void agers_end(uint64_t work, const char *unit)
 {
+	struct la_stats stats;
 	uint64_t calls = 0;
 	int i;
 
@@ -125,8 +130,9 @@ static void agers_end(uint64_t work, const char *unit)
 		pthread_join(agers[i].thread, NULL);
 		calls += agers[i].calls;
 	}
-	ksft_print_msg("%lu aging calls against %lu %s; the agers lost %lu races\n",
-		       calls, work, unit, la_stats_read().lost);
+	stats = la_stats_read();
+	ksft_print_msg("%lu aging calls against %lu %s; %lu young, %lu races lost, %lu busy\n",
+		       calls, work, unit, stats.young, stats.lost, stats.busy);
 	TEST_ASSERT(calls && work, "Nothing raced");
 }
 
@@ -195,6 +201,7 @@ static void drop(char *mem, size_t bytes)
 }
 
 struct faulter {
+	void (*round)(struct faulter *f);
 	struct la_vm *v;
 	pthread_t thread;
 	int vcpu;
@@ -205,17 +212,23 @@ struct faulter {
 	uint64_t start_ns;
 };
 
-/* Faults its part of memory in afresh, again and again. */
+/* Its part of memory is gone, and faulted in afresh. */
+static void fault_in(struct faulter *f)
+{
+	const uint64_t pages = f->bytes >> LA_PAGE_SHIFT;
+
+	drop(f->mem, f->bytes);
+	la_vcpu_do(f->v, f->vcpu, LA_OP_STAMP, f->gva, pages, f->rounds);
+	must_hold(f->v, f->vcpu, f->gva, pages, f->rounds);
+}
+
 static void *faulter_main(void *arg)
 {
 	struct faulter *f = arg;
-	const uint64_t pages = f->bytes >> LA_PAGE_SHIFT;
 
 	while (!time_is_up(f->start_ns)) {
 		f->rounds++;
-		drop(f->mem, f->bytes);
-		la_vcpu_do(f->v, f->vcpu, LA_OP_STAMP, f->gva, pages, f->rounds);
-		must_hold(f->v, f->vcpu, f->gva, pages, f->rounds);
+		f->round(f);
 	}
 	return NULL;
 }
@@ -233,6 +246,7 @@ static void fault_in_parallel(struct la_vm *v, char *mem, void (*meanwhile)(uint
 
 	for (i = 0; i < ARRAY_SIZE(f); i++) {
 		f[i] = (struct faulter) {
+			.round = fault_in,
 			.v = v,
 			.vcpu = i,
 			.gva = LA_GPA + i * test_bytes / 2,
@@ -283,9 +297,126 @@ static void test_switch_flips(void)
 	la_vm_free(&v);
 }
 
+/* Reads, or writes to, what is there already: only accessed bits are missing. */
+static void touch_again(struct faulter *f)
+{
+	const uint64_t pages = f->bytes >> LA_PAGE_SHIFT;
+
+	la_vcpu_do(f->v, f->vcpu, f->rounds & 1 ? LA_OP_READ : LA_OP_WRITE, f->gva, pages, 0);
+	must_hold(f->v, f->vcpu, f->gva, pages, 1);
+}
+
 /*
- * Unmapping: a thread drops random ranges, and whole tables' worth of them, under
- * the guest's feet. In between it holds still and both sides compare notes.
+ * Few pages, which vCPUs make young while agers make them old, as fast as either
+ * can. Where hardware does not set accessed bits, each access may be a fault.
+ */
+static void test_young_faults(void)
+{
+	const uint64_t pages = 16;
+	struct faulter f[2];
+	struct la_vm v;
+	char *mem;
+	int i;
+
+	test_bytes = pages << LA_PAGE_SHIFT;
+	create_vm(&v, ARRAY_SIZE(f), &mem);
+	la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, 1);
+
+	la_set_stalls(10000, 1);
+	agers_start(mem, test_bytes, AGE_CLEAR);
+	for (i = 0; i < ARRAY_SIZE(f); i++) {
+		f[i] = (struct faulter) {
+			.round = touch_again,
+			.v = &v,
+			.vcpu = i,
+			.gva = LA_GPA,
+			.mem = mem,
+			.bytes = test_bytes,
+		};
+		faulter_start(&f[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(f); i++)
+		pthread_join(f[i].thread, NULL);
+	agers_end(f[0].rounds + f[1].rounds, "rounds of touching 16 pages");
+	for (i = 0; i < ARRAY_SIZE(f); i++)
+		TEST_ASSERT(f[i].rounds >= seconds, "vCPU %d only got %lu rounds done in %u s",
+			    i, f[i].rounds, seconds);
+
+	/* What is left of it: nothing. */
+	for (i = 0; i < pages; i++) {
+		la_clear_range(v.age, mem, test_bytes);
+		TEST_ASSERT(!la_test(v.age, mem, test_bytes), "Cleared pages are young");
+		la_flush_tlb(&v);
+		la_touch(&v, i & 1 ? LA_OP_READ : LA_OP_WRITE, LA_GPA, i + 1);
+		TEST_ASSERT(la_test(v.age, mem, test_bytes) == i + 1 &&
+			    la_test(v.age, mem, (i + 1) << LA_PAGE_SHIFT) == i + 1,
+			    "%lu pages are young, not the %d that were touched",
+			    la_test(v.age, mem, test_bytes), i + 1);
+	}
+	la_vm_free(&v);
+}
+
+/* Two vCPUs come upon the same page that is not there. */
+struct twin {
+	struct la_vm v;
+	pthread_barrier_t barrier;
+	enum la_op op;		/* of the second one */
+	uint64_t pages;
+	bool stop;
+};
+
+static void *twin_main(void *arg)
+{
+	struct twin *t = arg;
+
+	for (;;) {
+		pthread_barrier_wait(&t->barrier);
+		if (t->stop)
+			return NULL;
+		la_vcpu_do(&t->v, 1, t->op, LA_GPA, t->pages, 0);
+		pthread_barrier_wait(&t->barrier);
+	}
+}
+
+static void test_same_fault(void)
+{
+	uint64_t start_ns, page, word, rounds = 0;
+	struct twin t = { .pages = 64 };
+	pthread_t thread;
+	char *mem;
+
+	test_bytes = t.pages << LA_PAGE_SHIFT;
+	create_vm(&t.v, 2, &mem);
+	pthread_barrier_init(&t.barrier, NULL, 2);
+	agers_start(mem, test_bytes, AGE_ALL);
+	TEST_ASSERT(!pthread_create(&thread, NULL, twin_main, &t), "pthread_create");
+
+	start_ns = la_now_ns();
+	while (!time_is_up(start_ns)) {
+		drop(mem, test_bytes);
+		t.op = rounds++ & 1 ? LA_OP_READ : LA_OP_WRITE;
+		pthread_barrier_wait(&t.barrier);
+		la_vcpu_do(&t.v, 0, LA_OP_STAMP, LA_GPA, t.pages, rounds);
+		pthread_barrier_wait(&t.barrier);
+
+		/* Both wrote to one and the same page. */
+		must_hold(&t.v, rounds & 1, LA_GPA, t.pages, rounds);
+		for (page = 0; page < t.pages && t.op == LA_OP_WRITE; page++) {
+			word = ((uint64_t *)(mem + (page << LA_PAGE_SHIFT)))[1];
+			TEST_ASSERT(word == page, "Page %lu lost a write: it holds %#lx", page,
+				    word);
+		}
+	}
+	t.stop = true;
+	pthread_barrier_wait(&t.barrier);
+	pthread_join(thread, NULL);
+	agers_end(rounds, "rounds of two vCPUs faulting the same 64 pages in");
+	la_vm_free(&t.v);
+}
+
+/*
+ * Unmapping: a thread drops random ranges, and all that is in a table, under the
+ * guest's feet. In between it holds still and both sides compare notes.
  */
 struct dropper {
 	pthread_mutex_t lock;
@@ -305,8 +436,8 @@ static void *dropper_main(void *arg)
 		nr = 1 + la_random(&rng) % (pages - first);
 		switch (la_random(&rng) % 4) {
 		case 0:
-			first -= first % LA_TABLE_PAGES;
-			nr = LA_TABLE_PAGES;
+			first -= first % LA_CHUNK_PAGES;
+			nr = LA_CHUNK_PAGES;
 			break;
 		case 1:
 			nr = min(nr, 20UL);
@@ -356,10 +487,12 @@ static void test_unmap(void)
 /* A slot is deleted, created elsewhere and moved, while another one is in use. */
 static void test_memslots(void)
 {
-	const uint64_t gpas[] = { LA_GPA, LA_GPA + 256 * SZ_1M, LA_GPA + 512 * SZ_1M };
+	const uint64_t gpas[] = { LA_GPA, LA_CHUNK_GPA(2), LA_CHUNK_GPA(4) };
 	const uint64_t pages = test_bytes >> LA_PAGE_SHIFT;
 	uint64_t start_ns, rng = seed, *out, at = 0, changes = 0;
-	struct faulter f = { .vcpu = 1, .gva = OTHER_GPA, .bytes = LA_TABLE_SIZE };
+	struct faulter f = {
+		.round = fault_in, .vcpu = 1, .gva = OTHER_GPA, .bytes = LA_CHUNK_SIZE,
+	};
 	DECLARE_BITMAP(map, LA_MAX_PAGES);
 	struct la_vm v;
 	char *mem;
@@ -544,55 +677,189 @@ static void test_dirty_log_clear(void)
 	dirty_log(true);
 }
 
-#define HUGETLB_BYTES	(2 * LA_TABLE_SIZE)
+#define HUGE_BYTES	(2 * LA_TABLE_SIZE)
 
 static const char *no_hugetlb(void)
 {
-	void *mem = la_alloc_hugetlb(HUGETLB_BYTES);
+	return la_missing_hugetlb(HUGE_BYTES);
+}
 
-	if (!mem)
-		return "2 huge pages of 2M (/proc/sys/vm/nr_hugepages)";
-	munmap(mem, HUGETLB_BYTES);
-	return NULL;
+static const char *no_eager_split(void)
+{
+	static char text[96];
+
+	if (la_has_eager_split())
+		return no_hugetlb();
+	snprintf(text, sizeof(text), "KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE of %lu MiB",
+		 LA_TABLE_SIZE / SZ_1M);
+	return text;
+}
+
+/* Two huge pages, and commands that leave most pages of very large ones out. */
+static void create_huge_vm(struct la_vm *v, char *mem, bool eager_split)
+{
+	la_vm_create(v, 1);
+	if (eager_split)
+		la_split_eagerly(v);
+	la_add_slot(v, LA_SLOT, 0, LA_TABLE_GPA(0), LA_TABLE_GPA(0), mem, HUGE_BYTES);
+	v->step = LA_HUGE_STEP;
+}
+
+static void set_logging(struct la_vm *v, char *mem, bool on)
+{
+	vm_set_user_memory_region(v->vm, LA_SLOT, on ? KVM_MEM_LOG_DIRTY_PAGES : 0,
+				  LA_TABLE_GPA(0), HUGE_BYTES, mem);
 }
 
 /* Dirty logging splits huge leaves; without it they come back. */
-static void test_hugetlb_dirty_log(void)
+static void hugetlb_dirty_log(bool eager_split)
 {
-	const size_t bytes = HUGETLB_BYTES;
-	const uint64_t pages = bytes >> LA_PAGE_SHIFT;
-	unsigned long *log = bitmap_zalloc(pages);
+	const uint64_t gpa = LA_TABLE_GPA(0), pages = HUGE_BYTES / LA_HUGE_STEP;
+	const uint64_t stride = LA_HUGE_STEP >> LA_PAGE_SHIFT;
+	unsigned long *log = bitmap_zalloc(pages * stride);
 	uint64_t start_ns, page, rounds = 0;
 	struct la_vm v;
 	char *mem;
 
-	mem = la_alloc_hugetlb(bytes);
-	la_vm_create(&v, 1);
-	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, bytes);
+	mem = la_alloc_hugetlb(HUGE_BYTES);
+	create_huge_vm(&v, mem, eager_split);
 
-	agers_start(mem, bytes, AGE_ALL);
+	agers_start(mem, HUGE_BYTES, AGE_ALL);
 	start_ns = la_now_ns();
 	while (!time_is_up(start_ns)) {
 		/* Huge leaves, to be split. Every other time they come after tables. */
 		if (rounds % 2)
-			drop(mem, bytes);
-		la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, ++rounds);
+			drop(mem, HUGE_BYTES);
+		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, pages, ++rounds);
 
-		vm_set_user_memory_region(v.vm, LA_SLOT, KVM_MEM_LOG_DIRTY_PAGES, LA_GPA, bytes,
-					  mem);
-		must_hold(&v, 0, LA_GPA, pages, rounds);
-		la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages / 2 + 7, ++rounds);
-		bitmap_zero(log, pages);
+		set_logging(&v, mem, true);
+		must_hold(&v, 0, gpa, pages, rounds);
+		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, pages / 2 + 7, ++rounds);
+		bitmap_zero(log, pages * stride);
 		kvm_vm_get_dirty_log(v.vm, LA_SLOT, log);
 		for (page = 0; page < pages / 2 + 7; page++)
-			TEST_ASSERT(test_bit(page, log), "Page %lu is not in the dirty log", page);
-		must_hold(&v, 0, LA_GPA, pages / 2 + 7, rounds);
+			TEST_ASSERT(test_bit(page * stride, log),
+				    "Page %lu is not in the dirty log", page * stride);
+		must_hold(&v, 0, gpa, pages / 2 + 7, rounds);
 
-		vm_set_user_memory_region(v.vm, LA_SLOT, 0, LA_GPA, bytes, mem);
-		la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, ++rounds);
-		must_hold(&v, 0, LA_GPA, pages, rounds);
+		set_logging(&v, mem, false);
+		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, pages, ++rounds);
+		must_hold(&v, 0, gpa, pages, rounds);
 	}
 	agers_end(rounds, "rounds of writes");
+	la_vm_free(&v);
+}
+
+static void test_hugetlb_dirty_log(void)
+{
+	hugetlb_dirty_log(false);
+}
+
+static void test_hugetlb_eager_split(void)
+{
+	hugetlb_dirty_log(true);
+}
+
+/* Makes the range huge pages of the host again, whatever came in between. */
+static bool merge(char *mem, size_t bytes)
+{
+	TEST_ASSERT(!madvise(mem, bytes, MADV_HUGEPAGE), "MADV_HUGEPAGE: %s", strerror(errno));
+	return !madvise(mem, bytes, MADV_COLLAPSE);
+}
+
+static const char *no_thp(void)
+{
+	static char text[96];
+	size_t at;
+	char *mem;
+	bool ok;
+
+	if (!thp_configured())
+		return "CONFIG_TRANSPARENT_HUGEPAGE";
+
+	mem = la_mmap_aligned(HUGE_BYTES);
+	for (at = 0; at < HUGE_BYTES; at += LA_TABLE_SIZE)
+		mem[at] = 1;
+	ok = merge(mem, HUGE_BYTES);
+	munmap(mem, HUGE_BYTES);
+	snprintf(text, sizeof(text), "%lu transparent huge pages of %lu MiB (MADV_COLLAPSE)",
+		 HUGE_BYTES / LA_TABLE_SIZE, LA_TABLE_SIZE / SZ_1M);
+	return ok ? NULL : text;
+}
+
+struct merger {
+	char *mem;
+	uint64_t merges;
+	uint64_t failed;
+	bool stop;
+};
+
+/* Has the host merge pages to huge ones and split these, which changes no content. */
+static void *merger_main(void *arg)
+{
+	struct merger *m = arg;
+	char *last = m->mem + HUGE_BYTES - LA_PAGE_SIZE, *any;
+	uint64_t rng = seed + 55;
+	int ret = 0;
+
+	while (!READ_ONCE(m->stop)) {
+		if (merge(m->mem, HUGE_BYTES))
+			m->merges++;
+		else
+			m->failed++;
+		usleep(la_random(&rng) % 3000);
+
+		/* The guest leaves the last page alone. */
+		switch (la_random(&rng) % 3) {
+		case 0:
+			any = m->mem + la_random(&rng) % (HUGE_BYTES >> LA_PAGE_SHIFT) *
+			      LA_PAGE_SIZE;
+			ret = madvise(any, LA_PAGE_SIZE, MADV_NOHUGEPAGE);
+			break;
+		case 1:
+			ret = mprotect(last, LA_PAGE_SIZE, PROT_READ) ?:
+			      mprotect(last, LA_PAGE_SIZE, PROT_READ | PROT_WRITE);
+			break;
+		case 2:
+			drop(last, LA_PAGE_SIZE);
+			break;
+		}
+		TEST_ASSERT(!ret, "Cannot split a huge page: %s", strerror(errno));
+		usleep(la_random(&rng) % 3000);
+	}
+	return NULL;
+}
+
+/* Huge leaves give way to tables and tables to huge leaves, as the host's do. */
+static void test_block_transitions(void)
+{
+	const uint64_t gpa = LA_TABLE_GPA(0), pages = HUGE_BYTES / LA_HUGE_STEP - 1;
+	struct merger m = { .mem = la_mmap_aligned(HUGE_BYTES) };
+	uint64_t start_ns, rounds = 0;
+	pthread_t thread;
+	struct la_vm v;
+
+	create_huge_vm(&v, m.mem, false);
+	TEST_ASSERT(!madvise(m.mem, HUGE_BYTES, MADV_HUGEPAGE), "MADV_HUGEPAGE: %s",
+		    strerror(errno));
+	la_touch(&v, LA_OP_WRITE, gpa, 1);
+	ksft_print_msg("KVM maps a huge page of the host by %s\n",
+		       la_test(v.age, m.mem, LA_TABLE_SIZE) > 1 ? "a huge leaf" : "pages");
+
+	agers_start(m.mem, HUGE_BYTES, AGE_ALL);
+	TEST_ASSERT(!pthread_create(&thread, NULL, merger_main, &m), "pthread_create");
+	start_ns = la_now_ns();
+	while (!time_is_up(start_ns)) {
+		if (rounds % 8 == 7)
+			drop(m.mem, HUGE_BYTES);
+		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, pages, ++rounds);
+		must_hold(&v, 0, gpa, pages, rounds);
+		must_hold(&v, 0, gpa, pages, rounds);
+	}
+	WRITE_ONCE(m.stop, true);
+	pthread_join(thread, NULL);
+	ksft_print_msg("%lu rounds of writes, %lu merges failed\n", rounds, m.failed);
+	agers_end(m.merges, "times pages were merged and split");
 	la_vm_free(&v);
 }
 
@@ -601,15 +868,23 @@ static void test_hugetlb_dirty_log(void)
  * age files of the VMM's address space and goes on with them whatever becomes of
  * the VMM.
  */
-enum vm_end { END_EXIT, END_CLOSE, END_KILL, END_UNUSED };
+enum vm_end { END_EXIT, END_CLOSE, END_KILL };
 
 struct vm_life {
+	enum vm_end end[2];	/* by turns */
+	unsigned int ops;	/* of the agers */
+	size_t bytes;
+	bool unused;		/* the guest never runs */
+	/* From when there is something to age to the end: how long, and stalls meanwhile */
+	unsigned int wait_us;
+	uint64_t stall_ns;
+
 	bool populated;
 	bool stop;
 	uint64_t calls;
 };
 
-static void vmm_ager(struct vm_life *life, int fd, char *mem, size_t bytes, uint64_t rng)
+static void vmm_ager(struct vm_life *life, int fd, char *mem, uint64_t rng)
 {
 	uint64_t calls = 0;
 
@@ -617,17 +892,16 @@ static void vmm_ager(struct vm_life *life, int fd, char *mem, size_t bytes, uint
 	while (!READ_ONCE(life->populated) && !READ_ONCE(life->stop))
 		usleep(500);
 	while (!READ_ONCE(life->stop))
-		calls += age_something(fd, mem, bytes, AGE_ALL, &rng);
+		calls += age_something(fd, mem, life->bytes, life->ops, &rng);
 	__atomic_add_fetch(&life->calls, calls, __ATOMIC_RELAXED);
 	_exit(0);
 }
 
 static void vmm_main(struct vm_life *life, enum vm_end end, uint64_t rng)
 {
-	const size_t bytes = end == END_UNUSED ? LA_PAGE_SIZE : test_bytes;
-	const uint64_t pages = bytes >> LA_PAGE_SHIFT;
+	const uint64_t pages = life->bytes >> LA_PAGE_SHIFT;
 	DECLARE_BITMAP(map, LA_MAX_PAGES);
-	char *mem = la_alloc(bytes);
+	char *mem = la_alloc(life->bytes);
 	struct la_vm v;
 	int i, fd;
 
@@ -638,40 +912,38 @@ static void vmm_main(struct vm_life *life, enum vm_end end, uint64_t rng)
 		case -1:
 			TEST_FAIL("fork: %s", strerror(errno));
 		case 0:
-			vmm_ager(life, fd, mem, bytes, rng + i);
+			vmm_ager(life, fd, mem, rng + i);
 		}
 		close(fd);
 	}
 
 	la_vm_create(&v, 1);
-	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, bytes);
-	if (end != END_UNUSED) {
-		sparse_map(map, pages, &rng);
+	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, life->bytes);
+	sparse_map(map, pages, &rng);
+	__set_bit(0, map);
+	if (!life->unused)
 		la_touch_map(&v, LA_OP_WRITE, LA_GPA, pages, map);
-	}
+	if (life->stall_ns)
+		la_set_stalls(life->stall_ns, 1);
 	WRITE_ONCE(life->populated, true);
 
-	switch (end) {
-	case END_UNUSED:
-		/* Give the agers the time to get going. */
-		usleep(50000);
-		_exit(0);
-	case END_EXIT:
-		usleep(la_random(&rng) % 3000);
-		_exit(0);
-	case END_CLOSE:
-		usleep(la_random(&rng) % 3000);
-		la_vm_free(&v);
-		munmap(mem, bytes);
-		usleep(5000);
-		_exit(0);
-	case END_KILL:
-		/* Killed while the guest runs or faults. */
-		for (;;) {
-			drop(mem, LA_TABLE_SIZE);
-			la_touch_map(&v, LA_OP_WRITE, LA_GPA, pages, map);
-		}
+	/* Killed while the guest runs or faults. A single page has to stay, to be young. */
+	while (end == END_KILL) {
+		if (pages > 1)
+			drop(mem, min(life->bytes, LA_CHUNK_SIZE));
+		la_touch_map(&v, LA_OP_WRITE, LA_GPA, pages, map);
 	}
+
+	usleep(life->wait_us + la_random(&rng) % 3000);
+	/* All tables are walked now; it is the agers that shall be late. */
+	if (life->stall_ns)
+		la_set_stalls(0, 0);
+	if (end == END_CLOSE) {
+		la_vm_free(&v);
+		munmap(mem, life->bytes);
+		usleep(5000);
+	}
+	_exit(0);
 }
 
 /* It stays a zombie, so that wait_for_all() sees how it ended. */
@@ -698,10 +970,11 @@ static void wait_for_all(enum vm_end end, pid_t vmm)
 	}
 }
 
-static void vm_lives(enum vm_end end)
+static void vm_lives(const struct vm_life plan)
 {
 	uint64_t rng = seed, start_ns = la_now_ns(), vms = 0, calls = 0;
 	struct vm_life *life;
+	enum vm_end end;
 	pid_t pid;
 
 	life = mmap(NULL, sizeof(*life), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -710,7 +983,8 @@ static void vm_lives(enum vm_end end)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 
 	while (!time_is_up(start_ns)) {
-		*life = (struct vm_life) {};
+		*life = plan;
+		end = plan.end[vms % 2];
 		la_random(&rng);
 		pid = fork();
 		TEST_ASSERT(pid >= 0, "fork: %s", strerror(errno));
@@ -720,7 +994,9 @@ static void vm_lives(enum vm_end end)
 		if (end == END_KILL) {
 			while (!READ_ONCE(life->populated) && !has_ended(pid, WNOHANG))
 				usleep(200);
-			usleep(la_random(&rng) % 5000);
+			usleep(plan.wait_us + la_random(&rng) % 5000);
+			if (plan.stall_ns)
+				la_set_stalls(0, 0);
 			kill(pid, SIGKILL);
 		}
 		has_ended(pid, 0);
@@ -734,19 +1010,26 @@ static void vm_lives(enum vm_end end)
 	TEST_ASSERT(calls && vms, "Nothing raced");
 }
 
+static void vm_ends(enum vm_end end)
+{
+	vm_lives((struct vm_life) {
+		.end = { end, end }, .ops = AGE_ALL, .bytes = test_bytes,
+	});
+}
+
 static void test_vm_exit(void)
 {
-	vm_lives(END_EXIT);
+	vm_ends(END_EXIT);
 }
 
 static void test_vm_close(void)
 {
-	vm_lives(END_CLOSE);
+	vm_ends(END_CLOSE);
 }
 
 static void test_vm_kill(void)
 {
-	vm_lives(END_KILL);
+	vm_ends(END_KILL);
 }
 
 /*
@@ -755,8 +1038,22 @@ static void test_vm_kill(void)
  */
 static void test_vm_root(void)
 {
-	la_set_stalls(20000000, 1);
-	vm_lives(END_UNUSED);
+	vm_lives((struct vm_life) {
+		.end = { END_EXIT, END_EXIT }, .ops = AGE_ALL, .bytes = LA_PAGE_SIZE,
+		.unused = true, .wait_us = 50000, .stall_ns = 100000000,
+	});
+}
+
+/*
+ * One page that was used, found by agers that flush TLBs for it. They are on their
+ * way to it when the VM ends, and flush when the root is gone or about to go.
+ */
+static void test_vm_flush(void)
+{
+	vm_lives((struct vm_life) {
+		.end = { END_EXIT, END_KILL }, .ops = AGE_FLUSH, .bytes = LA_PAGE_SIZE,
+		.wait_us = 50000, .stall_ns = 100000000,
+	});
 }
 
 /*
@@ -801,7 +1098,9 @@ static void test_zapped_stays_zapped(void)
 static void test_young_not_invented(void)
 {
 	const uint64_t pages = test_bytes >> LA_PAGE_SHIFT;
-	struct faulter f = { .vcpu = 1, .gva = OTHER_GPA, .bytes = LA_TABLE_SIZE };
+	struct faulter f = {
+		.round = fault_in, .vcpu = 1, .gva = OTHER_GPA, .bytes = LA_CHUNK_SIZE,
+	};
 	unsigned long *log = bitmap_zalloc(pages);
 	uint64_t start_ns, young, rounds = 0;
 	struct la_vm v;
@@ -831,52 +1130,189 @@ static void test_young_not_invented(void)
 	la_vm_free(&v);
 }
 
-static void *clear_once(void *arg)
+/*
+ * One operation of KVM against one clearing of the same memory. Which of them has a
+ * head start, and how much of one, is random; it is never more than the operation
+ * takes. Race windows are wide meanwhile, and only then.
+ */
+struct duel {
+	pthread_t thread;
+	char *mem;
+	size_t bytes;
+	size_t step;
+	uint64_t rng;
+	uint64_t stall_ns;
+	uint64_t wait_ns;
+	uint64_t took_ns;
+	bool ready;
+	bool go;
+};
+
+static void spin(uint64_t ns)
 {
-	struct ager *a = arg;
+	const uint64_t start_ns = la_now_ns();
+
+	while (la_now_ns() - start_ns < ns)
+		;
+}
+
+static void *duel_main(void *arg)
+{
+	struct duel *d = arg;
 	int fd = la_age_open();
 
-	la_age(fd, "clear", a->mem, a->bytes, LA_PAGE_SIZE);
+	WRITE_ONCE(d->ready, true);
+	while (!READ_ONCE(d->go))
+		;
+	spin(d->wait_ns);
+	la_age(fd, "clear", d->mem, d->bytes, d->step);
 	close(fd);
 	return NULL;
 }
 
+/* Returns what the clearing met. */
+static struct la_stats duel(struct duel *d, void (*op)(void *arg), void *arg)
+{
+	const uint64_t head_ns = d->took_ns ? la_random(&d->rng) % d->took_ns : 0;
+	const bool op_first = la_random(&d->rng) % 2;
+	uint64_t start_ns;
+
+	d->wait_ns = op_first ? head_ns : 0;
+	d->ready = false;
+	d->go = false;
+	la_stats_zero();
+	TEST_ASSERT(!pthread_create(&d->thread, NULL, duel_main, d), "pthread_create");
+	while (!READ_ONCE(d->ready))
+		sched_yield();
+	la_set_stalls(d->stall_ns, 1);
+	WRITE_ONCE(d->go, true);
+	spin(op_first ? 0 : head_ns);
+	start_ns = la_now_ns();
+	op(arg);
+	d->took_ns = la_now_ns() - start_ns;
+	pthread_join(d->thread, NULL);
+	la_set_stalls(0, 0);
+	return la_stats_read();
+}
+
+/* How many leaves are young, each page of a table for itself. Leaves them old. */
+static uint64_t young_leaves(struct la_vm *v, char *mem, size_t bytes)
+{
+	la_stats_zero();
+	la_clear_range(v->age, mem, bytes);
+	return la_stats_read().young;
+}
+
+struct wrprotect {
+	struct la_vm v;
+	unsigned long *log;
+};
+
+static void collect_log(void *arg)
+{
+	struct wrprotect *w = arg;
+
+	kvm_vm_get_dirty_log(w->v.vm, LA_SLOT, w->log);
+}
+
 /*
- * Write protection against the clearing of young bits: a bit that was cleared
- * stays clear. The ager may lose the race for an entry and then leaves it young,
- * but it says how often.
+ * Write protection against the clearing of young bits. A bit that was cleared stays
+ * clear: the ager may lose the race for an entry and then leaves it young, but it
+ * says how often. And no page escapes the protection: what is written to in the next
+ * round is in the next log.
  */
 static void test_wrprotect_keeps_old(void)
 {
-	const uint64_t pages = test_bytes >> LA_PAGE_SHIFT;
-	unsigned long *log = bitmap_zalloc(pages);
-	struct ager a = { .bytes = test_bytes };
-	uint64_t start_ns, young, lost = 0, rounds = 0;
+	/* Each round is a chance for the two to meet; where they stall, few pages will do. */
+	const uint64_t pages = la_has_stalls() ? 16 : DIRTY_PAGES;
+	struct duel d = { .bytes = pages << LA_PAGE_SHIFT, .rng = seed, .stall_ns = 200000 };
+	struct wrprotect w = { .log = bitmap_zalloc(pages) };
+	uint64_t start_ns, page, young, lost = 0, rounds = 0;
 	struct la_stats stats;
-	struct la_vm v;
 
-	create_vm(&v, 1, &a.mem);
-	vm_set_user_memory_region(v.vm, LA_SLOT, KVM_MEM_LOG_DIRTY_PAGES, LA_GPA, test_bytes,
-				  a.mem);
+	test_bytes = d.bytes;
+	create_vm(&w.v, 1, &d.mem);
+	vm_set_user_memory_region(w.v.vm, LA_SLOT, KVM_MEM_LOG_DIRTY_PAGES, LA_GPA, test_bytes,
+				  d.mem);
 
+	la_set_stalls(0, 0);
 	start_ns = la_now_ns();
 	while (!time_is_up(start_ns)) {
-		la_flush_tlb(&v);
-		la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, ++rounds);
-		la_stats_zero();
-		TEST_ASSERT(!pthread_create(&a.thread, NULL, clear_once, &a), "pthread_create");
-		kvm_vm_get_dirty_log(v.vm, LA_SLOT, log);
-		pthread_join(a.thread, NULL);
+		la_flush_tlb(&w.v);
+		la_vcpu_do(&w.v, 0, LA_OP_STAMP, LA_GPA, pages, ++rounds);
+		d.step = rounds & 1 ? LA_PAGE_SIZE : 0;
+		stats = duel(&d, collect_log, &w);
 
-		stats = la_stats_read();
 		lost += stats.lost;
-		young = la_test(v.age, a.mem, test_bytes);
+		young = young_leaves(&w.v, d.mem, test_bytes);
 		TEST_ASSERT(young <= stats.lost,
 			    "%lu of %lu pages are young again, of which %lu were left so",
 			    young, pages, stats.lost);
+		for (page = 0; page < pages; page++)
+			TEST_ASSERT(test_bit(page, w.log),
+				    "Round %lu: page %lu was written to and is not in the dirty log",
+				    rounds, page);
 	}
 	ksft_print_msg("%lu rounds, %lu races lost by the ager\n", rounds, lost);
-	la_vm_free(&v);
+	la_vm_free(&w.v);
+}
+
+struct split {
+	struct la_vm v;
+	char *mem;
+};
+
+static void start_logging(void *arg)
+{
+	struct split *s = arg;
+
+	set_logging(&s->v, s->mem, true);
+}
+
+/*
+ * The splitting of young huge leaves against the clearing of their young bits. If the
+ * clearing lost no race and found nothing busy, all is old: the pages that a huge leaf
+ * is split into must not be younger than the huge leaf was in the end.
+ */
+static void test_split_races_clear(void)
+{
+	const uint64_t huge_leaves = HUGE_BYTES / LA_TABLE_SIZE;
+	uint64_t start_ns, young, rounds = 0, before = 0, after = 0, met = 0;
+	struct split s = { .mem = la_alloc_hugetlb(HUGE_BYTES) };
+	struct duel d = { .mem = s.mem, .bytes = HUGE_BYTES, .rng = seed, .stall_ns = 20000 };
+	struct la_stats stats;
+
+	create_huge_vm(&s.v, s.mem, true);
+	s.v.step = LA_TABLE_SIZE;
+	la_touch(&s.v, LA_OP_WRITE, LA_TABLE_GPA(0), huge_leaves);
+	TEST_ASSERT(young_leaves(&s.v, s.mem, HUGE_BYTES) == huge_leaves, "No huge leaf to split");
+
+	la_set_stalls(0, 0);
+	start_ns = la_now_ns();
+	while (!time_is_up(start_ns)) {
+		set_logging(&s.v, s.mem, false);
+		drop(s.mem, HUGE_BYTES);
+		la_touch(&s.v, LA_OP_WRITE, LA_TABLE_GPA(0), huge_leaves);
+
+		stats = duel(&d, start_logging, &s);
+		if (stats.lost || stats.busy)
+			met++;
+		else if (stats.visited == huge_leaves)
+			before++;
+		else
+			after++;
+		TEST_ASSERT(stats.young || stats.busy, "Round %lu: nothing was young", rounds);
+
+		young = young_leaves(&s.v, s.mem, HUGE_BYTES);
+		TEST_ASSERT(young <= (stats.lost + stats.busy) * LA_TABLE_PAGES,
+			    "Round %lu: %lu pages are young after %lu of %lu leaves were cleared, %lu races lost, %lu busy",
+			    rounds, young, stats.young, stats.visited, stats.lost, stats.busy);
+		rounds++;
+	}
+	ksft_print_msg("%lu rounds: cleared before the split %lu, after it %lu, met it %lu\n",
+		       rounds, before, after, met);
+	TEST_ASSERT(rounds, "Nothing raced");
+	la_vm_free(&s.v);
 }
 
 static const struct {
@@ -887,18 +1323,24 @@ static const struct {
 } tests[] = {
 	{ "faults",			test_faults },
 	{ "switch_flips",		test_switch_flips },
+	{ "young_faults",		test_young_faults },
+	{ "same_fault",			test_same_fault },
 	{ "unmap",			test_unmap },
 	{ "memslots",			test_memslots },
 	{ "dirty_log",			test_dirty_log },
 	{ "dirty_log_clear",		test_dirty_log_clear,	no_dirty_log_clear },
 	{ "hugetlb_dirty_log",		test_hugetlb_dirty_log,	no_hugetlb },
+	{ "hugetlb_eager_split",	test_hugetlb_eager_split, no_eager_split },
+	{ "block_transitions",		test_block_transitions,	no_thp },
 	{ "vm_exit",			test_vm_exit },
 	{ "vm_close",			test_vm_close },
 	{ "vm_kill",			test_vm_kill },
 	{ "vm_root",			test_vm_root },
+	{ "vm_flush",			test_vm_flush },
 	{ "zapped_stays_zapped",	test_zapped_stays_zapped },
 	{ "young_not_invented",		test_young_not_invented },
 	{ "wrprotect_keeps_old",	test_wrprotect_keeps_old },
+	{ "split_races_clear",		test_split_races_clear,	no_eager_split },
 };
 
 static void run(int i)
@@ -917,6 +1359,8 @@ static void run(int i)
 	pid = fork();
 	if (!pid) {
 		setpgid(0, 0);
+		/* A guest that makes no progress, say. */
+		alarm(20 * seconds + 120);
 		tests[i].fn();
 		fflush(stdout);
 		_exit(KSFT_PASS);
@@ -933,10 +1377,10 @@ static void help(const char *name)
 
 	printf("usage: %s [-h] [-t seconds] [-m MiB] [-s seed] [-n name]...\n"
 	       " -t: seconds for each test (default: 3)\n"
-	       " -m: MiB of guest memory, a multiple of 4 (default: 4, most: %lu)\n"
+	       " -m: MiB of guest memory, a multiple of %lu (which is the default; most: %lu)\n"
 	       " -s: seed of what is random (default: from the clock, printed)\n"
 	       " -n: run this test only; may be repeated:\n",
-	       name, LA_MAX_PAGES * LA_PAGE_SIZE / SZ_1M);
+	       name, 2 * LA_CHUNK_SIZE / SZ_1M, LA_MAX_PAGES * LA_PAGE_SIZE / SZ_1M);
 	for (i = 0; i < ARRAY_SIZE(tests); i++)
 		printf("     %s\n", tests[i].name);
 }
@@ -949,14 +1393,16 @@ int main(int argc, char *argv[])
 	bool lockless;
 
 	seed = time(NULL);
+	test_bytes = 2 * LA_CHUNK_SIZE;
 	while ((opt = getopt(argc, argv, "ht:m:s:n:")) != -1) {
 		switch (opt) {
 		case 't':
 			seconds = atoi_positive("Seconds", optarg);
 			break;
 		case 'm':
-			test_bytes = atoi_positive("MiB", optarg) * SZ_1M;
-			if (test_bytes % (4 * SZ_1M) || test_bytes > LA_MAX_PAGES * LA_PAGE_SIZE) {
+			test_bytes = (size_t)atoi_positive("MiB", optarg) * SZ_1M;
+			if (test_bytes % (2 * LA_CHUNK_SIZE) ||
+			    test_bytes > LA_MAX_PAGES * LA_PAGE_SIZE) {
 				help(argv[0]);
 				return KSFT_FAIL;
 			}

@@ -13,10 +13,10 @@
 /* A sanitizer kernel under emulation takes its time. */
 #define TIMEOUT		300
 
-/* At least: a table, a table to punch out, and a table. */
-#define MIN_MIB		6
+/* At least: a chunk, a chunk to punch out, and a chunk. */
+#define MIN_BYTES	(3 * LA_CHUNK_SIZE)
 
-static size_t test_bytes = MIN_MIB * SZ_1M;
+static size_t test_bytes;
 static uint64_t seed;
 
 FIXTURE(aging) {
@@ -242,19 +242,19 @@ TEST_F_TIMEOUT(aging, range_finds_and_clears_all, TIMEOUT)
 	int i;
 
 	for (i = 0; i < 6; i++) {
-		nr = 2 + la_random(&self->rng) % (LA_TABLE_PAGES - 2);
+		nr = 2 + la_random(&self->rng) % (LA_CHUNK_PAGES - 2);
 		start = 1 + la_random(&self->rng) % (self->pages - nr - 1);
 		check_range(_metadata, &self->v, self->mem, self->pages, start, nr,
 			    la_random(&self->rng) % nr);
 	}
-	/* The shortest; and the longest that covers no table whole. */
+	/* The shortest; and the longest that covers no table of 4K whole. */
 	check_range(_metadata, &self->v, self->mem, self->pages, 7, 2, 1);
-	check_range(_metadata, &self->v, self->mem, self->pages, 1, LA_TABLE_PAGES - 1, 200);
+	check_range(_metadata, &self->v, self->mem, self->pages, 1, LA_CHUNK_PAGES - 1, 200);
 }
 
 TEST_F_TIMEOUT(aging, range_over_tables, TIMEOUT)
 {
-	const uint64_t T = LA_TABLE_PAGES;
+	const uint64_t T = LA_CHUNK_PAGES;
 
 	/* Two pages, one in each table; a whole table and a page either side. */
 	check_range(_metadata, &self->v, self->mem, self->pages, T - 1, 2, 1);
@@ -264,17 +264,54 @@ TEST_F_TIMEOUT(aging, range_over_tables, TIMEOUT)
 	check_range(_metadata, &self->v, self->mem, self->pages, 1, self->pages - 2, T);
 }
 
-/* A table's worth of hva that lies in two tables of the second stage. */
+/* The same for tables of any size, with next to nothing in them. */
+TEST_F_TIMEOUT(aging, sparse_tables, TIMEOUT)
+{
+	const uint64_t T = LA_TABLE_PAGES, gpa = LA_TABLE_GPA(8);
+	const uint64_t pos[] = { 0, T - 1, T, T + 77, 2 * T - 1, 2 * T, 3 * T - 1 };
+	const int nr = ARRAY_SIZE(pos);
+	char *mem = la_alloc(3 * LA_TABLE_SIZE);
+	int i;
+
+	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, 3 * LA_TABLE_SIZE);
+	for (i = 0; i < nr; i++)
+		la_touch(&self->v, LA_OP_WRITE, gpa + (pos[i] << LA_PAGE_SHIFT), 1);
+	la_stats_zero();
+	EXPECT_TRUE(clear_range(&self->v, mem, 0, 3 * T));
+	EXPECT_EQ(nr, la_stats_read().visited);
+	EXPECT_EQ(nr, la_stats_read().young);
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, 3 * T));
+
+	for (i = 0; i < nr; i++) {
+		la_flush_tlb(&self->v);
+		la_touch(&self->v, LA_OP_READ, gpa + (pos[i] << LA_PAGE_SHIFT), 1);
+		EXPECT_EQ(1, count_young(&self->v, mem, 0, 3 * T));
+		EXPECT_TRUE(page_young(&self->v, mem, pos[i]));
+		EXPECT_EQ(pos[i] / T == 1, clear_range(&self->v, mem, T, T));
+		EXPECT_EQ(pos[i] / T != 1, clear_range(&self->v, mem, 0, 3 * T));
+	}
+
+	/* Without the table in the middle; and with a new one. */
+	ASSERT_EQ(0, madvise(page_of(mem, T), LA_TABLE_SIZE, MADV_DONTNEED));
+	la_stats_zero();
+	EXPECT_FALSE(clear_range(&self->v, mem, 0, 3 * T));
+	EXPECT_EQ(nr - 3, la_stats_read().visited);
+	la_touch(&self->v, LA_OP_WRITE, gpa + ((T + 77) << LA_PAGE_SHIFT), 1);
+	EXPECT_TRUE(clear_range(&self->v, mem, T - 1, T + 2));
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, 3 * T));
+}
+
+/* A chunk of hva that lies in two tables of the second stage. */
 TEST_F_TIMEOUT(aging, gpa_not_aligned_with_hva, TIMEOUT)
 {
-	const uint64_t nr = LA_TABLE_PAGES, gpa = LA_GPA + 256 * SZ_1M + 3 * LA_PAGE_SIZE;
-	char *mem = la_alloc(LA_TABLE_SIZE);
+	const uint64_t nr = LA_CHUNK_PAGES, gpa = LA_CHUNK_GPA(2) + 3 * LA_PAGE_SIZE;
+	char *mem = la_alloc(LA_CHUNK_SIZE);
 	uint64_t pos[] = { 0, nr - 4, nr - 3, nr - 1 };
 	int i;
 
-	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, LA_TABLE_SIZE);
+	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, LA_CHUNK_SIZE);
 	la_touch(&self->v, LA_OP_WRITE, gpa, nr);
-	EXPECT_EQ(nr, la_clear_pages(self->v.age, mem, LA_TABLE_SIZE));
+	EXPECT_EQ(nr, la_clear_pages(self->v.age, mem, LA_CHUNK_SIZE));
 
 	for (i = 0; i < ARRAY_SIZE(pos); i++) {
 		la_flush_tlb(&self->v);
@@ -288,7 +325,7 @@ TEST_F_TIMEOUT(aging, gpa_not_aligned_with_hva, TIMEOUT)
 
 TEST_F_TIMEOUT(aging, range_over_hole, TIMEOUT)
 {
-	const uint64_t T = LA_TABLE_PAGES;
+	const uint64_t T = LA_CHUNK_PAGES;
 	/* Inside a table; a table and some; up to a table's end. */
 	const uint64_t holes[][2] = { { 100, 50 }, { T - 20, T + 40 }, { T - 30, 30 } };
 	uint64_t hole, len;
@@ -319,19 +356,20 @@ TEST_F_TIMEOUT(aging, range_over_hole, TIMEOUT)
 
 TEST_F_TIMEOUT(aging, never_mapped, TIMEOUT)
 {
-	char *mem = la_alloc(LA_TABLE_SIZE);
+	const uint64_t gpa = LA_CHUNK_GPA(8);
+	char *mem = la_alloc(LA_CHUNK_SIZE);
 
-	la_add_slot(&self->v, LA_SLOT + 1, 0, LA_GPA + SZ_1G, LA_GPA + SZ_1G, mem, LA_TABLE_SIZE);
-	EXPECT_FALSE(clear_range(&self->v, mem, 0, LA_TABLE_PAGES));
-	EXPECT_EQ(0, count_young(&self->v, mem, 0, LA_TABLE_PAGES));
+	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, LA_CHUNK_SIZE);
+	EXPECT_FALSE(clear_range(&self->v, mem, 0, LA_CHUNK_PAGES));
+	EXPECT_EQ(0, count_young(&self->v, mem, 0, LA_CHUNK_PAGES));
 	/* Memory that the host has and the guest has not touched yet. */
-	memset(mem, 1, LA_TABLE_SIZE);
-	EXPECT_EQ(0, la_clear_pages(self->v.age, mem, LA_TABLE_SIZE));
+	memset(mem, 1, LA_CHUNK_SIZE);
+	EXPECT_EQ(0, la_clear_pages(self->v.age, mem, LA_CHUNK_SIZE));
 }
 
 TEST_F_TIMEOUT(aging, range_past_the_slot, TIMEOUT)
 {
-	const uint64_t total = 1024, first = 300, nr = 200, gpa = LA_GPA + 512 * SZ_1M;
+	const uint64_t total = 1024, first = 300, nr = 200, gpa = LA_CHUNK_GPA(4);
 	char *mem = la_alloc(total << LA_PAGE_SHIFT);
 	struct la_stats stats;
 
@@ -372,7 +410,7 @@ TEST_F_TIMEOUT(aging, deleted_slot, TIMEOUT)
 
 TEST_F_TIMEOUT(aging, two_gpas_of_one_hva, TIMEOUT)
 {
-	const uint64_t nr = 300, gpas[] = { LA_GPA + 256 * SZ_1M, LA_GPA + SZ_1G };
+	const uint64_t nr = 300, gpas[] = { LA_CHUNK_GPA(2), LA_CHUNK_GPA(8) };
 	DECLARE_BITMAP(maps[2], LA_MAX_PAGES);
 	char *mem = la_alloc(nr << LA_PAGE_SHIFT);
 	uint64_t page, either = 0;
@@ -419,10 +457,10 @@ TEST_F_TIMEOUT(aging, one_range_over_slots, TIMEOUT)
 	const struct {
 		uint64_t page, nr, gpa;
 	} slots[] = {
-		{   0, 100, LA_GPA + SZ_1G },
-		{ 100,   1, LA_GPA + 256 * SZ_1M },
-		{ 101, 250, LA_GPA + 512 * SZ_1M + 5 * LA_PAGE_SIZE },
-		{ 400, 200, LA_GPA + 128 * SZ_1M },
+		{   0, 100, LA_CHUNK_GPA(8) },
+		{ 100,   1, LA_CHUNK_GPA(2) },
+		{ 101, 250, LA_CHUNK_GPA(4) + 5 * LA_PAGE_SIZE },
+		{ 400, 200, LA_CHUNK_GPA(1) },
 	};
 	const uint64_t total = 600, backed = 551;
 	char *mem = la_alloc(total << LA_PAGE_SHIFT);
@@ -457,7 +495,7 @@ TEST_F_TIMEOUT(aging, one_range_over_slots, TIMEOUT)
 
 TEST_F_TIMEOUT(aging, read_only_slot, TIMEOUT)
 {
-	const uint64_t nr = 100, gpa = LA_GPA + 256 * SZ_1M;
+	const uint64_t nr = 100, gpa = LA_CHUNK_GPA(2);
 	char *mem;
 
 	if (!kvm_has_cap(KVM_CAP_READONLY_MEM))
@@ -478,12 +516,14 @@ TEST_F_TIMEOUT(aging, read_only_slot, TIMEOUT)
 /* A huge leaf is young or old as a whole, however little of it is asked about. */
 TEST_F_TIMEOUT(aging, hugetlb, TIMEOUT)
 {
-	const uint64_t T = LA_TABLE_PAGES, gpa = LA_GPA + 256 * SZ_1M;
-	char *mem = la_alloc_hugetlb(2 * LA_TABLE_SIZE);
+	const char *missing = la_missing_hugetlb(2 * LA_TABLE_SIZE);
+	const uint64_t T = LA_TABLE_PAGES, gpa = LA_TABLE_GPA(2);
+	char *mem;
 
-	if (!mem)
-		SKIP(return, "needs 2 huge pages of 2M (/proc/sys/vm/nr_hugepages)");
+	if (missing)
+		SKIP(return, "needs %s", missing);
 
+	mem = la_alloc_hugetlb(2 * LA_TABLE_SIZE);
 	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, 2 * LA_TABLE_SIZE);
 	la_touch(&self->v, LA_OP_WRITE, gpa + (5 << LA_PAGE_SHIFT), 1);
 	EXPECT_EQ(T, count_young(&self->v, mem, 0, 2 * T));
@@ -506,10 +546,76 @@ TEST_F_TIMEOUT(aging, hugetlb, TIMEOUT)
 	EXPECT_EQ(0, count_young(&self->v, mem, 0, 2 * T));
 }
 
+/*
+ * Dirty logging splits huge leaves, or leaves that to the first write. Neither is a
+ * use of the memory.
+ */
+static void check_split(struct __test_metadata *_metadata, struct la_vm *v, char *mem, bool manual)
+{
+	const uint64_t T = LA_TABLE_PAGES, gpa = LA_TABLE_GPA(2), pages = 2 * T;
+	unsigned long *log = bitmap_zalloc(pages);
+	int i;
+
+	if (manual)
+		vm_enable_cap(v->vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+			      KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET);
+	if (la_has_eager_split())
+		la_split_eagerly(v);
+	la_add_slot(v, LA_SLOT, 0, gpa, gpa, mem, 2 * LA_TABLE_SIZE);
+	for (i = 0; i < 2; i++)
+		la_touch(v, LA_OP_WRITE, gpa + i * LA_TABLE_SIZE, 1);
+	ASSERT_EQ(2 * T, count_young(v, mem, 0, 2 * T));
+	EXPECT_TRUE(clear_range(v, mem, 0, T));
+	la_flush_tlb(v);
+
+	/* The first one is old, the second one young. */
+	vm_set_user_memory_region(v->vm, LA_SLOT, KVM_MEM_LOG_DIRTY_PAGES, gpa,
+				  2 * LA_TABLE_SIZE, mem);
+	kvm_vm_get_dirty_log(v->vm, LA_SLOT, log);
+	if (manual)
+		kvm_vm_clear_dirty_log(v->vm, LA_SLOT, log, 0, pages);
+	EXPECT_EQ(0, count_young(v, mem, 0, T));
+	EXPECT_EQ(T, count_young(v, mem, T, T));
+
+	if (la_has_eager_split()) {
+		la_stats_zero();
+		EXPECT_FALSE(clear_range(v, mem, 0, T));
+		EXPECT_EQ(T, la_stats_read().visited);
+	}
+	la_touch(v, LA_OP_WRITE, gpa + (3 << LA_PAGE_SHIFT), 1);
+	EXPECT_EQ(1, count_young(v, mem, 0, T));
+	EXPECT_TRUE(page_young(v, mem, 3));
+	bitmap_free(log);
+}
+
+TEST_F_TIMEOUT(aging, split_keeps_age, TIMEOUT)
+{
+	const unsigned int manual = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+				    KVM_DIRTY_LOG_INITIALLY_SET;
+	const char *missing = la_missing_hugetlb(2 * LA_TABLE_SIZE);
+	struct la_vm v;
+	char *mem;
+	int i;
+
+	if (missing)
+		SKIP(return, "needs %s", missing);
+
+	/* Split when logging is enabled, and when the log is cleared. */
+	for (i = 0; i < 2; i++) {
+		if (i && (kvm_check_cap(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) & manual) != manual)
+			break;
+		la_vm_create(&v, 1);
+		mem = la_alloc_hugetlb(2 * LA_TABLE_SIZE);
+		check_split(_metadata, &v, mem, i);
+		la_vm_free(&v);
+		munmap(mem, 2 * LA_TABLE_SIZE);
+	}
+}
+
 /* Whatever size KVM maps it with: a huge page's range finds its young page. */
 TEST_F_TIMEOUT(aging, thp_range, TIMEOUT)
 {
-	const uint64_t T = LA_TABLE_PAGES, gpa = LA_GPA + 256 * SZ_1M;
+	const uint64_t T = LA_TABLE_PAGES, gpa = LA_TABLE_GPA(2);
 	const uint64_t pos[] = { T - 1, 1, T / 2, 0 };
 	char *mem;
 	int i;
@@ -543,14 +649,14 @@ static uint64_t gpa_limit(struct kvm_vm *vm)
 	/* The framework's modes end before. */
 	vm->max_gfn = (1UL << (bits - LA_PAGE_SHIFT)) - 1;
 #endif
-	return (vm->max_gfn + 1) << LA_PAGE_SHIFT;
+	return (vm->max_gfn + 1) << vm->page_shift;
 }
 
 /* Slots across the borders between the entries of upper levels. */
-TEST_F_TIMEOUT(aging, high_gpas, TIMEOUT)
+static void check_high_gpas(struct __test_metadata *_metadata, struct la_vm *v)
 {
-	static const int bits[] = { 32, 38, 39, 40, 41, 47, 48, 49, 50, 51, 55 };
-	const uint64_t nr = 16, limit = gpa_limit(self->v.vm);
+	static const int bits[] = { 32, 36, 38, 39, 40, 41, 42, 47, 48, 49, 50, 51, 55 };
+	const uint64_t nr = 16, limit = gpa_limit(v->vm);
 	uint64_t gpas[ARRAY_SIZE(bits)], gvas[ARRAY_SIZE(bits)], total;
 	int i, page, slots = 0;
 	char *mem;
@@ -561,7 +667,7 @@ TEST_F_TIMEOUT(aging, high_gpas, TIMEOUT)
 		if (gpa + nr * LA_PAGE_SIZE >= limit)
 			continue;
 		gpas[slots] = gpa;
-		gvas[slots++] = LA_GPA + SZ_1G + i * LA_TABLE_SIZE;
+		gvas[slots++] = LA_TABLE_GPA(8) + i * LA_TABLE_SIZE;
 	}
 	ASSERT_LT(0, slots);
 	TH_LOG("gpas up to %#lx, limit %#lx", gpas[slots - 1], limit);
@@ -569,21 +675,38 @@ TEST_F_TIMEOUT(aging, high_gpas, TIMEOUT)
 	total = slots * nr;
 	mem = la_alloc(total << LA_PAGE_SHIFT);
 	for (i = 0; i < slots; i++) {
-		la_add_slot(&self->v, LA_SLOT + 1 + i, 0, gpas[i], gvas[i], page_of(mem, i * nr),
+		la_add_slot(v, LA_SLOT + 1 + i, 0, gpas[i], gvas[i], page_of(mem, i * nr),
 			    nr << LA_PAGE_SHIFT);
-		la_touch(&self->v, LA_OP_WRITE, gvas[i], nr);
+		la_touch(v, LA_OP_WRITE, gvas[i], nr);
 	}
-	EXPECT_EQ(total, la_clear_pages(self->v.age, mem, total << LA_PAGE_SHIFT));
+	EXPECT_EQ(total, la_clear_pages(v->age, mem, total << LA_PAGE_SHIFT));
 
 	for (i = 0; i < slots; i++) {
 		for (page = 0; page < nr; page += nr / 2 - 1) {
-			la_flush_tlb(&self->v);
-			la_touch(&self->v, LA_OP_WRITE, gvas[i] + page * LA_PAGE_SIZE, 1);
-			EXPECT_EQ(1, count_young(&self->v, mem, 0, total));
-			EXPECT_TRUE(page_young(&self->v, mem, i * nr + page));
-			EXPECT_TRUE(clear_range(&self->v, mem, 0, total));
-			EXPECT_EQ(0, count_young(&self->v, mem, 0, total));
+			la_flush_tlb(v);
+			la_touch(v, LA_OP_WRITE, gvas[i] + page * LA_PAGE_SIZE, 1);
+			EXPECT_EQ(1, count_young(v, mem, 0, total));
+			EXPECT_TRUE(page_young(v, mem, i * nr + page));
+			EXPECT_TRUE(clear_range(v, mem, 0, total));
+			EXPECT_EQ(0, count_young(v, mem, 0, total));
 		}
+	}
+}
+
+TEST_F_TIMEOUT(aging, high_gpas, TIMEOUT)
+{
+	struct la_vm v;
+	int mode;
+
+	check_high_gpas(_metadata, &self->v);
+
+	/* The width of gpas decides how many levels there are, and how wide the root is. */
+	for (mode = 0; mode < NUM_VM_MODES; mode++) {
+		if (mode == self->v.vm->mode || !la_mode_fits(mode))
+			continue;
+		la_vm_create_mode(&v, 1, mode);
+		check_high_gpas(_metadata, &v);
+		la_vm_free(&v);
 	}
 }
 
@@ -628,7 +751,7 @@ static void guest_bare_main(void (*code)(uint64_t gpa, uint64_t pages))
 TEST_F_TIMEOUT(aging, root_index_extra_bits, TIMEOUT)
 {
 	const unsigned int bits = kvm_check_cap(KVM_CAP_VM_GPA_BITS);
-	const uint64_t nr = 4, low = LA_GPA + SZ_1G, code_gpa = LA_GPA + 512 * SZ_1M;
+	const uint64_t nr = 4, low = LA_TABLE_GPA(8), code_gpa = LA_TABLE_GPA(4);
 	/*
 	 * The same index but for an extra bit. It is not the topmost one: QEMU
 	 * 7.2 takes that for a sign and faults for ever where it is set.
@@ -701,9 +824,9 @@ TEST_F_TIMEOUT(aging, one_lock_per_call, TIMEOUT)
 TEST_F_TIMEOUT(aging, bad_commands, TIMEOUT)
 {
 	static const char * const bad[] = {
-		"clear", "clear 0x1000", "bogus 0x1000 0x2000", "clear 0x1001 0x3000",
-		"clear 0x1000 0x3001", "clear 0x3000 0x1000", "clear 0x1000 0x1000",
-		"clear 0x1000 0x3000 0x800", "clear 0x1000 0x3000 0x1000 1", "clear a b",
+		"clear", "clear 0x10000", "bogus 0x10000 0x20000", "clear 0x10001 0x30000",
+		"clear 0x10000 0x30001", "clear 0x30000 0x10000", "clear 0x10000 0x10000",
+		"clear 0x10000 0x30000 0x800", "clear 0x10000 0x30000 0x10000 1", "clear a b",
 	};
 	int i;
 
@@ -951,30 +1074,29 @@ TEST_F_TIMEOUT(page_idle, exact, TIMEOUT)
 static void help(const char *name)
 {
 	printf("usage: %s [-m MiB] [-s seed] [options of the test harness]\n"
-	       " -m: guest memory of most tests (default and least: %d, most: %lu)\n"
+	       " -m: guest memory of most tests (default and least: %lu, most: %lu)\n"
 	       " -s: seed of the random patterns (default: from the clock, printed)\n",
-	       name, MIN_MIB, LA_MAX_PAGES * LA_PAGE_SIZE / SZ_1M);
+	       name, MIN_BYTES / SZ_1M, LA_MAX_PAGES * LA_PAGE_SIZE / SZ_1M);
 }
 
 int main(int argc, char *argv[])
 {
 	bool lockless = !access(LA_SWITCH, W_OK) && la_get_lockless();
-	unsigned long mib;
 	int ret;
 
 	seed = time(NULL);
+	test_bytes = MIN_BYTES;
 
 	/* The harness parses what follows and does not know these two. */
 	while (argc > 2 && (!strcmp(argv[1], "-m") || !strcmp(argv[1], "-s"))) {
 		if (argv[1][1] == 's') {
 			seed = strtoull(argv[2], NULL, 0);
 		} else {
-			mib = atoi_positive("MiB", argv[2]);
-			if (mib < MIN_MIB || mib * SZ_1M > LA_MAX_PAGES * LA_PAGE_SIZE) {
+			test_bytes = (size_t)atoi_positive("MiB", argv[2]) * SZ_1M;
+			if (test_bytes < MIN_BYTES || test_bytes > LA_MAX_PAGES * LA_PAGE_SIZE) {
 				help(argv[0]);
 				return KSFT_FAIL;
 			}
-			test_bytes = mib * SZ_1M;
 		}
 		argv[2] = argv[0];
 		argv += 2;

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "guest_modes.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
@@ -26,18 +27,38 @@
 #define LA_MAX_VCPUS	4
 #define LA_MAX_PAGES	8192
 
-/* Page size of the guest and of the host: both are 4K in these tests. */
-#define LA_PAGE_SHIFT	12
+/* Page size of the host, and of the guest: 4K, 16K or 64K. */
+static unsigned int la_page_shift;
+
+static void __attribute__((constructor)) la_init(void)
+{
+	la_page_shift = ilog2(getpagesize());
+}
+
+#define LA_PAGE_SHIFT	la_page_shift
 #define LA_PAGE_SIZE	BIT(LA_PAGE_SHIFT)
 /* What one last-level table covers, and the size of the smallest huge leaf. */
-#define LA_TABLE_SIZE	SZ_2M
+#define LA_TABLE_SHIFT	(2 * LA_PAGE_SHIFT - 3)
+#define LA_TABLE_SIZE	BIT(LA_TABLE_SHIFT)
 #define LA_TABLE_PAGES	(LA_TABLE_SIZE >> LA_PAGE_SHIFT)
+
+/*
+ * As many pages as a table of 4K has entries. The tables of larger pages cover more
+ * than a test has the memory or the time to touch, so slots are placed where such a
+ * chunk ends with its table: then they lie in two tables at least, as with 4K.
+ */
+#define LA_CHUNK_PAGES	512UL
+#define LA_CHUNK_SIZE	(LA_CHUNK_PAGES << LA_PAGE_SHIFT)
+
+/* Places for slots: at the first page of a table, and a chunk before its end. */
+#define LA_TABLE_GPA(n)	(SZ_1G + (n) * (4UL * LA_MAX_PAGES << LA_PAGE_SHIFT))
+#define LA_CHUNK_GPA(n)	(LA_TABLE_GPA(n) + LA_TABLE_SIZE - LA_CHUNK_SIZE)
 
 /* Slot 0 is the framework's, slot 1 holds the page of la_flush_tlb(). */
 #define LA_FLUSH_SLOT	1
-#define LA_FLUSH_GPA	0x3fe00000UL
+#define LA_FLUSH_GPA	(SZ_1G - LA_TABLE_SIZE)
 #define LA_SLOT		2
-#define LA_GPA		0x40000000UL
+#define LA_GPA		LA_CHUNK_GPA(0)
 
 /*
  * Debug files
@@ -261,6 +282,7 @@ struct la_cmd {
 	uint64_t op;
 	uint64_t gva;
 	uint64_t pages;
+	uint64_t step;		/* bytes from one page to the next */
 	uint64_t use_map;	/* only the pages whose bit is set in @map */
 	uint64_t stamp;
 	uint64_t out;		/* gva of an array of @pages words */
@@ -313,7 +335,7 @@ static inline void guest_flush_tlb(void)
 
 static inline void guest_one_page(struct la_cmd *cmd, uint64_t i)
 {
-	uint64_t gva = cmd->gva + i * LA_PAGE_SIZE;
+	uint64_t gva = cmd->gva + i * cmd->step;
 	uint64_t *word = (uint64_t *)gva;
 	uint64_t start, value;
 
@@ -378,8 +400,12 @@ struct la_vm {
 	struct kvm_vcpu *vcpus[LA_MAX_VCPUS];
 	struct la_cmd *cmds;
 	void *flush_page;
+	uint64_t step;		/* of commands; more than a page leaves pages out */
 	int age;		/* -1 without the age file */
 };
+
+/* For huge leaves: as many pages of each as fit in one of 2M. */
+#define LA_HUGE_STEP	(LA_TABLE_SIZE / LA_CHUNK_PAGES)
 
 static inline void *la_mmap_aligned(size_t bytes)
 {
@@ -398,7 +424,7 @@ static inline void *la_mmap_aligned(size_t bytes)
 	return aligned;
 }
 
-/* Memory that the host maps by 4K pages, aligned as a table is. */
+/* Memory that the host maps by small pages, aligned as a table is. */
 static inline void *la_alloc(size_t bytes)
 {
 	void *mem = la_mmap_aligned(bytes);
@@ -414,9 +440,24 @@ static inline void *la_alloc_hugetlb(size_t bytes)
 {
 	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
-			 (ilog2(LA_TABLE_SIZE) << MAP_HUGE_SHIFT), -1, 0);
+			 (LA_TABLE_SHIFT << MAP_HUGE_SHIFT), -1, 0);
 
 	return mem == MAP_FAILED ? NULL : mem;
+}
+
+/* NULL, or the name of what is missing for that. */
+static inline const char *la_missing_hugetlb(size_t bytes)
+{
+	void *mem = la_alloc_hugetlb(bytes);
+	static char text[96];
+
+	if (mem) {
+		munmap(mem, bytes);
+		return NULL;
+	}
+	snprintf(text, sizeof(text), "%lu huge pages of %lu MiB (/proc/sys/vm/nr_hugepages)",
+		 bytes / LA_TABLE_SIZE, LA_TABLE_SIZE / SZ_1M);
+	return text;
 }
 
 /* Backs a range of guest physical memory with @mem, and maps it at @gva. */
@@ -424,7 +465,7 @@ static inline void la_add_slot(struct la_vm *v, uint32_t slot, uint32_t flags, u
 			       uint64_t gva, void *mem, size_t bytes)
 {
 	vm_set_user_memory_region(v->vm, slot, flags, gpa, bytes, mem);
-	virt_map(v->vm, gva, gpa, bytes >> LA_PAGE_SHIFT);
+	virt_map(v->vm, gva, gpa, bytes / v->vm->page_size);
 }
 
 static inline void la_del_slot(struct la_vm *v, uint32_t slot)
@@ -432,16 +473,33 @@ static inline void la_del_slot(struct la_vm *v, uint32_t slot)
 	vm_set_user_memory_region(v->vm, slot, 0, 0, 0, NULL);
 }
 
-static inline void la_vm_create(struct la_vm *v, int nr_vcpus)
+/* With pages of the host's size a slot takes the fewest PTEs of the guest. */
+static inline bool la_mode_fits(int mode)
+{
+	return (mode == VM_MODE_DEFAULT || guest_modes[mode].supported) &&
+	       vm_guest_mode_params[mode].page_size == LA_PAGE_SIZE;
+}
+
+static inline int la_guest_mode(void)
+{
+	int mode = VM_MODE_DEFAULT;
+
+	if (la_mode_fits(mode))
+		return mode;
+	for (mode = 0; mode < NUM_VM_MODES; mode++)
+		if (la_mode_fits(mode))
+			return mode;
+	TEST_FAIL("No guest of the framework has pages of %lu bytes", LA_PAGE_SIZE);
+}
+
+static inline void la_vm_create_mode(struct la_vm *v, int nr_vcpus, int mode)
 {
 	int i;
 
-	TEST_ASSERT(getpagesize() == LA_PAGE_SIZE, "These tests count in pages of 4K");
-
 	/* The guest's own page tables for the slots come out of slot 0. */
-	v->vm = __vm_create_with_vcpus(VM_SHAPE_DEFAULT, nr_vcpus, 8 * LA_MAX_PAGES,
-				       guest_main, v->vcpus);
-	TEST_ASSERT(v->vm->page_size == LA_PAGE_SIZE, "These tests count in pages of 4K");
+	v->vm = __vm_create_with_vcpus(VM_SHAPE(mode), nr_vcpus, 8 * LA_MAX_PAGES, guest_main,
+				       v->vcpus);
+	v->step = LA_PAGE_SIZE;
 	for (i = 0; i < nr_vcpus; i++)
 		vcpu_args_set(v->vcpus[i], 1, (uint64_t)i);
 	v->cmds = addr_gva2hva(v->vm, (vm_vaddr_t)&la_cmds);
@@ -449,6 +507,31 @@ static inline void la_vm_create(struct la_vm *v, int nr_vcpus)
 	v->flush_page = la_alloc(LA_PAGE_SIZE);
 	la_add_slot(v, LA_FLUSH_SLOT, 0, LA_FLUSH_GPA, LA_FLUSH_GPA, v->flush_page, LA_PAGE_SIZE);
 	v->age = access(LA_AGE, W_OK) ? -1 : la_age_open();
+}
+
+static inline void la_vm_create(struct la_vm *v, int nr_vcpus)
+{
+	la_vm_create_mode(v, nr_vcpus, la_guest_mode());
+}
+
+static inline bool la_has_eager_split(void)
+{
+	return kvm_check_cap(KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES) & LA_TABLE_SIZE;
+}
+
+/*
+ * Has arm64 split huge leaves when dirty logging is enabled, instead of one by one
+ * when they are written to. It takes that order from a VM without memory only. For a
+ * VM that never ran and has no slots of the test yet.
+ */
+static inline void la_split_eagerly(struct la_vm *v)
+{
+	la_del_slot(v, 0);
+	la_del_slot(v, LA_FLUSH_SLOT);
+	vm_enable_cap(v->vm, KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE, LA_TABLE_SIZE);
+	vm_ioctl(v->vm, KVM_SET_USER_MEMORY_REGION2, &memslot2region(v->vm, 0)->region);
+	vm_set_user_memory_region(v->vm, LA_FLUSH_SLOT, 0, LA_FLUSH_GPA, LA_PAGE_SIZE,
+				  v->flush_page);
 }
 
 static inline void la_vm_free(struct la_vm *v)
@@ -488,6 +571,7 @@ static inline struct la_cmd *la_vcpu_do(struct la_vm *v, int vcpu, enum la_op op
 	cmd->op = op;
 	cmd->gva = gva;
 	cmd->pages = pages;
+	cmd->step = v->step;
 	cmd->use_map = 0;
 	cmd->stamp = stamp;
 	la_run(v, vcpu);
@@ -509,6 +593,7 @@ static inline void la_vcpu_do_map(struct la_vm *v, int vcpu, enum la_op op, uint
 	cmd->op = op;
 	cmd->gva = gva;
 	cmd->pages = pages;
+	cmd->step = v->step;
 	cmd->use_map = 1;
 	cmd->stamp = stamp;
 	memcpy(cmd->map, map, BITS_TO_LONGS(pages) * sizeof(long));
