@@ -103,6 +103,8 @@ identifier ctx, new;
  	<...
 (
 -	WARN_ON(!stage2_pte_is_locked(*ctx->ptep));
++	/* Nobody else may touch the entry between break and make. */
++	pgtable_walk_stall();
 +	WARN_ON(!stage2_pte_is_locked(vpte_read(ctx->ptep)));
 |
 -	smp_store_release(ctx->ptep, new);

@@ -55,7 +55,7 @@ static struct usage usage(void)
 /*
  * What it settles at. Tables wait for a grace period and what else a process had for
  * various workers, and memory.stat may be two seconds late, so look until nothing
- * changed for three. Looking itself may take a page or give it back.
+ * changed for three. Looking itself takes a page or two and gives them back.
  */
 static struct usage settled(void)
 {
@@ -65,7 +65,7 @@ static struct usage settled(void)
 	for (idle = 0; idle < 30 && looks < 300; idle++, looks++) {
 		usleep(100000);
 		now = usage();
-		if (labs(now.kernel - last.kernel) > 1 || now.secondary != last.secondary) {
+		if (labs(now.kernel - last.kernel) > 2 || now.secondary != last.secondary) {
 			last = now;
 			idle = 0;
 		}

@@ -33,7 +33,8 @@ static uint64_t seed;
  * Agers
  */
 
-enum { AGE_ALL = 7, AGE_CLEAR = 1, AGE_FLUSH = 2, AGE_TEST = 4 };
+/* AGE_WHOLE: all of the memory, in one call. */
+enum { AGE_ALL = 7, AGE_CLEAR = 1, AGE_FLUSH = 2, AGE_TEST = 4, AGE_WHOLE = 8 };
 
 struct ager {
 	pthread_t thread;
@@ -63,11 +64,11 @@ static uint64_t age_something(int fd, char *mem, size_t bytes, unsigned int ops,
 		op = la_random(rng) % ARRAY_SIZE(names);
 	} while (!(ops & 1U << op));
 
-	if (la_random(rng) % 2) {
+	if (!(ops & AGE_WHOLE) && la_random(rng) % 2) {
 		first = la_random(rng) % pages;
 		nr = 1 + la_random(rng) % (pages - first);
 	}
-	switch (la_random(rng) % 4) {
+	switch (ops & AGE_WHOLE ? 0 : la_random(rng) % 4) {
 	case 0:
 		step = 0;
 		break;
@@ -481,6 +482,37 @@ static void test_unmap(void)
 	WRITE_ONCE(d.stop, true);
 	pthread_join(thread, NULL);
 	agers_end(d.drops, "unmapped ranges");
+	la_vm_free(&v);
+}
+
+static const char *no_small_tables(void)
+{
+	return LA_TABLE_SIZE > SZ_32M ? "tables that map 32 MiB at most" : NULL;
+}
+
+/* Tables with one page each come and go, with agers on their way into them. */
+static void test_table_ends(void)
+{
+	const uint64_t gpa = LA_TABLE_GPA(0), tables = 2;
+	uint64_t start_ns, i, rounds = 0;
+	struct la_vm v;
+	char *mem;
+
+	test_bytes = tables * LA_TABLE_SIZE;
+	la_vm_create(&v, 1);
+	mem = la_alloc(test_bytes);
+	la_add_slot(&v, LA_SLOT, 0, gpa, gpa, mem, test_bytes);
+	v.step = LA_TABLE_SIZE;
+
+	la_set_stalls(50000, 1);
+	agers_start(mem, test_bytes, AGE_CLEAR | AGE_WHOLE);
+	start_ns = la_now_ns();
+	while (!time_is_up(start_ns)) {
+		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, tables, ++rounds);
+		for (i = 0; i < tables; i++)
+			drop(mem + i * LA_TABLE_SIZE, LA_PAGE_SIZE);
+	}
+	agers_end(rounds, "rounds of making and unmapping tables");
 	la_vm_free(&v);
 }
 
@@ -1040,7 +1072,7 @@ static void test_vm_root(void)
 {
 	vm_lives((struct vm_life) {
 		.end = { END_EXIT, END_EXIT }, .ops = AGE_ALL, .bytes = LA_PAGE_SIZE,
-		.unused = true, .wait_us = 50000, .stall_ns = 100000000,
+		.unused = true, .wait_us = 50000, .stall_ns = 400000000,
 	});
 }
 
@@ -1326,6 +1358,7 @@ static const struct {
 	{ "young_faults",		test_young_faults },
 	{ "same_fault",			test_same_fault },
 	{ "unmap",			test_unmap },
+	{ "table_ends",			test_table_ends,	no_small_tables },
 	{ "memslots",			test_memslots },
 	{ "dirty_log",			test_dirty_log },
 	{ "dirty_log_clear",		test_dirty_log_clear,	no_dirty_log_clear },
