@@ -20,8 +20,8 @@ HOST := $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(BUILD)/host
 
 PKGS_kernel = gcc make flex bison bc libelf-dev libssl-dev cpio ccache rsync \
 	$(foreach arch,$(ARCHES),$(PKGS_$(arch)))
-PKGS_arm64 := gcc-aarch64-linux-gnu qemu-system-arm
-PKGS_riscv := gcc-riscv64-linux-gnu qemu-system-misc opensbi
+PKGS_arm64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
+PKGS_riscv := gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc opensbi
 PKGS_cocci := coccinelle
 PKGS_static = sparse $(PKGS_cocci) $(PKGS_kernel)
 
@@ -36,7 +36,8 @@ help:
 	@echo 'make check-static  sparse, checkpatch and kernel-doc'
 	@echo 'make check-kernel  KUnit, KVM selftests and stress in QEMU, debug kernel included'
 	@echo 'make sabotage      break the library on this machine in known ways; each must fail a test'
-	@echo 'make sabotage-kernel  the same for kernels, in QEMU; ONLY=regex picks some'
+	@echo 'make sabotage-kernel'
+	@echo '                   the same for converted kernels, in QEMU; ONLY=regex picks some'
 	@echo 'make bench-host    what the walker costs per entry, against bare loops'
 	@echo 'make apply         make a kernel tree one with pgtable-walk: KDIR=tree, default a copy of the base'
 	@echo 'make record-stock  boot the stock kernel and record which KVM selftests pass on it'
