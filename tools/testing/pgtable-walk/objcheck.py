@@ -23,7 +23,7 @@ CALLS = {
 INDIRECT = {
     "riscv": r"(?:c\.)?jr\s.*|jalr\s.*",
     "x86-64": r"jmpq?\s+\*.*|notrack jmpq?\s.*",
-    "aarch64": r"br[a-z]*\s.*",
+    "aarch64": r"br(?:a[ab]z?)?\s.*",
 }
 # jumps and branches, whose target may lie outside of the function
 BRANCHES = {
@@ -74,7 +74,8 @@ def disassemble(objdump, obj):
 
 def leaves(machine, body, instruction, relocations):
     """Why this instruction leaves the function, or None."""
-    text = re.sub(r"\s*[#<;].*", "", instruction).strip()
+    # "#" is a comment on riscv and x86-64, and an immediate on aarch64
+    text = re.sub(r"\s*(?://|<|;|#(?!\d)|# ).*", "", instruction).strip()
     mnemonic = text.split(" ")[0]
 
     if re.fullmatch(RETURNS[machine], text) or any(NO_CALLS.search(r) for r in relocations):

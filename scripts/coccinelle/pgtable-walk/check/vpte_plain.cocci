@@ -18,6 +18,22 @@ virtual context
 virtual org
 virtual report
 
+// arm64's visitors; those of tables that were not linked yet are named otherwise.
+
+@visitor@
+identifier fn =~ "^stage2_";
+identifier ctx;
+identifier set = { WRITE_ONCE, smp_store_release, kvm_clear_pte };
+position p;
+@@
+
+ fn(..., const struct kvm_pgtable_visit_ctx *ctx, ...)
+ {
+ <+...
+ set@p(<+... ctx->ptep ...+>, ...)
+ ...+>
+ }
+
 @ops@
 identifier o, cb;
 identifier member = { leaf, table_post };
@@ -41,22 +57,6 @@ position p;
 |
  set@p(<+... ptep ...+>, pte)
 )
- ...+>
- }
-
-// arm64's visitors; those of tables that were not linked yet are named otherwise.
-
-@visitor@
-identifier fn =~ "^stage2_";
-identifier ctx;
-identifier set = { WRITE_ONCE, smp_store_release, kvm_clear_pte };
-position p;
-@@
-
- fn(..., const struct kvm_pgtable_visit_ctx *ctx, ...)
- {
- <+...
- set@p(<+... ctx->ptep ...+>, ...)
  ...+>
  }
 

@@ -487,7 +487,9 @@ static void test_unmap(void)
 
 static const char *no_small_tables(void)
 {
-	return LA_TABLE_SIZE > SZ_32M ? "tables that map 32 MiB at most" : NULL;
+	const size_t bytes = LA_TABLE_SIZE;
+
+	return bytes > SZ_32M ? "tables that map 32 MiB at most" : NULL;
 }
 
 /* Tables with one page each come and go, with agers on their way into them. */
@@ -1267,8 +1269,8 @@ static void test_wrprotect_is_complete(void)
 		la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, ++rounds);
 		kvm_vm_get_dirty_log(v.vm, LA_SLOT, log);
 		for (page = 0; page < pages; page++)
-			TEST_ASSERT(test_bit(page, log), "Round %lu: page %lu is not in the dirty log",
-				    rounds, page);
+			TEST_ASSERT(test_bit(page, log),
+				    "Round %lu: page %lu is not in the dirty log", rounds, page);
 	}
 	pthread_join(f.thread, NULL);
 	agers_end(rounds, "times 64 pages were written to and collected");
