@@ -1237,46 +1237,6 @@ static uint64_t young_leaves(struct la_vm *v, char *mem, size_t bytes)
 	return la_stats_read().young;
 }
 
-static void read_again(struct faulter *f)
-{
-	la_vcpu_do(f->v, f->vcpu, LA_OP_READ, f->gva, f->bytes >> LA_PAGE_SHIFT, 0);
-}
-
-/*
- * No page escapes write protection, although one vCPU's reads make it young and agers
- * make it old all the time: what the other vCPU writes to is in the next log.
- */
-static void test_wrprotect_is_complete(void)
-{
-	const uint64_t pages = 64;
-	unsigned long *log = bitmap_zalloc(pages);
-	uint64_t start_ns, page, rounds = 0;
-	struct faulter f = { .round = read_again, .vcpu = 1, .gva = LA_GPA };
-	struct la_vm v;
-
-	test_bytes = pages << LA_PAGE_SHIFT;
-	create_vm(&v, 2, &f.mem);
-	f.v = &v;
-	f.bytes = test_bytes;
-	vm_set_user_memory_region(v.vm, LA_SLOT, KVM_MEM_LOG_DIRTY_PAGES, LA_GPA, test_bytes,
-				  f.mem);
-
-	la_set_stalls(20000, 1);
-	agers_start(f.mem, test_bytes, AGE_CLEAR | AGE_WHOLE);
-	faulter_start(&f);
-	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
-		la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, ++rounds);
-		kvm_vm_get_dirty_log(v.vm, LA_SLOT, log);
-		for (page = 0; page < pages; page++)
-			TEST_ASSERT(test_bit(page, log),
-				    "Round %lu: page %lu is not in the dirty log", rounds, page);
-	}
-	pthread_join(f.thread, NULL);
-	agers_end(rounds, "times 64 pages were written to and collected");
-	la_vm_free(&v);
-}
-
 struct wrprotect {
 	struct la_vm v;
 	unsigned long *log;
@@ -1414,7 +1374,6 @@ static const struct {
 	{ "vm_flush",			test_vm_flush },
 	{ "zapped_stays_zapped",	test_zapped_stays_zapped },
 	{ "young_not_invented",		test_young_not_invented },
-	{ "wrprotect_is_complete",	test_wrprotect_is_complete },
 	{ "wrprotect_keeps_old",	test_wrprotect_keeps_old },
 	{ "split_races_clear",		test_split_races_clear,	no_eager_split },
 };
