@@ -512,7 +512,7 @@ static void test_table_ends(void)
 	while (!time_is_up(start_ns)) {
 		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, tables, ++rounds);
 		for (i = 0; i < tables; i++)
-			drop(mem + i * LA_TABLE_SIZE, LA_PAGE_SIZE);
+			drop(mem + i * LA_TABLE_SIZE, LA_TABLE_SIZE);
 	}
 	agers_end(rounds, "rounds of making and unmapping tables");
 	la_vm_free(&v);
