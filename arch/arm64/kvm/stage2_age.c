@@ -23,7 +23,7 @@
  *
  * Shadow stage 2s of nested guests are not aged.
  */
-#include <linux/kvm_age_root.h>
+#include <linux/kvm_age.h>
 #include <linux/pgtable_age.h>
 #include <asm/virt.h>
 

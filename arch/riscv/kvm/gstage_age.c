@@ -14,7 +14,7 @@
  *    fails, nothing is written, and the leaf counts as young.
  *  - Memslots change: the caller holds kvm->srcu.
  */
-#include <linux/kvm_age_root.h>
+#include <linux/kvm_age.h>
 #include <linux/pgtable_age.h>
 
 #include "gstage_walk.h"

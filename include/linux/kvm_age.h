@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Aging of what one root of a VM maps, for architectures' kvm_age_gfn().
+ * What architectures' kvm_age_gfn() share.
  */
-#ifndef _LINUX_KVM_AGE_ROOT_H
-#define _LINUX_KVM_AGE_ROOT_H
+#ifndef _LINUX_KVM_AGE_H
+#define _LINUX_KVM_AGE_H
 
 #include <linux/kvm_host.h>
 #include <linux/pgtable_walk.h>
+
+/**
+ * kvm_age_assert_locks() - check that a range is aged as its caller said
+ * @kvm: the VM
+ * @range: guest frames, and whether the caller left mmu_lock alone
+ */
+static inline void kvm_age_assert_locks(struct kvm *kvm, const struct kvm_gfn_range *range)
+{
+	if (range->lockless)
+		lockdep_assert_not_held(&kvm->mmu_lock);
+	else
+		lockdep_assert_held_write(&kvm->mmu_lock);
+}
 
 /**
  * kvm_age_root() - test whether a range of guest memory was used
@@ -36,10 +49,7 @@ static __always_inline bool kvm_age_root(struct kvm *kvm, const struct kvm_gfn_r
 	struct pgtable_tree tree;
 	bool young;
 
-	if (range->lockless)
-		lockdep_assert_not_held(&kvm->mmu_lock);
-	else
-		lockdep_assert_held_write(&kvm->mmu_lock);
+	kvm_age_assert_locks(kvm, range);
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(root, false);
@@ -50,4 +60,4 @@ static __always_inline bool kvm_age_root(struct kvm *kvm, const struct kvm_gfn_r
 	return young;
 }
 
-#endif /* _LINUX_KVM_AGE_ROOT_H */
+#endif /* _LINUX_KVM_AGE_H */
