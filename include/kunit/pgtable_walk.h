@@ -69,6 +69,7 @@ enum pgtable_kunit_op {
  * @absent: makes an entry that maps nothing although it has all of an address and of
  *	    the bits of a young leaf that it may have
  * @table_is_leaf: what @table makes is a leaf at level 0, not nothing
+ * @set_up: called before each test, optional; 0, or an error that fails the test
  */
 struct pgtable_kunit_format {
 	const struct pgtable_format *format;
@@ -80,6 +81,7 @@ struct pgtable_kunit_format {
 	vpte_t (*table)(phys_addr_t pa);
 	vpte_t (*absent)(phys_addr_t pa);
 	bool table_is_leaf;
+	int (*set_up)(struct kunit *test);
 };
 
 /* An entry that a test put into the tree. */
@@ -401,6 +403,8 @@ static int pgtable_kunit_init(struct kunit *test, const struct pgtable_kunit_for
 	void *root;
 
 	KUNIT_ASSERT_NOT_NULL(test, t);
+	if (fmt->set_up)
+		KUNIT_ASSERT_EQ(test, fmt->set_up(test), 0);
 	t->test = test;
 	t->fmt = fmt;
 	t->random = 20240524;
@@ -1082,8 +1086,11 @@ static void test_format(struct kunit *test)
 
 			KUNIT_EXPECT_EQ(test, fmt->kind(old, level), PGTABLE_LEAF);
 			KUNIT_EXPECT_EQ(test, fmt->kind(young, level), PGTABLE_LEAF);
+			KUNIT_EXPECT_FALSE(test, pgtable_leaf_young(fmt, old));
+			KUNIT_EXPECT_TRUE(test, pgtable_leaf_young(fmt, young));
 			/* An ager may come between a look and a change under the lock. */
-			KUNIT_EXPECT_EQ(test, (old ^ young) & ~fmt->volatile_bits, 0);
+			if (fmt->volatile_bits)
+				KUNIT_EXPECT_EQ(test, (old ^ young) & ~fmt->volatile_bits, 0);
 		}
 	}
 	KUNIT_EXPECT_PTR_EQ(test, fmt->child(t->fmt->table(pa)), t->decoy);

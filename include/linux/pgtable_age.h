@@ -13,10 +13,10 @@ __pgtable_age_clear(const struct pgtable_format *fmt, const struct pgtable_entry
 {
 	struct pgtable_walk_stats *stats = arg;
 
-	if (entry->pte & fmt->accessed) {
+	if (pgtable_leaf_young(fmt, entry->pte)) {
 		/* Young even if the cmpxchg is lost: it was when we looked. */
 		stats->young++;
-		*new = fmt->mkold ? fmt->mkold(entry->pte) : entry->pte & ~fmt->accessed;
+		*new = pgtable_leaf_mkold(fmt, entry->pte);
 	}
 
 	return PGTABLE_WALK_NEXT;
@@ -28,7 +28,7 @@ __pgtable_age_test(const struct pgtable_format *fmt, const struct pgtable_entry 
 {
 	struct pgtable_walk_stats *stats = arg;
 
-	if (!(entry->pte & fmt->accessed))
+	if (!pgtable_leaf_young(fmt, entry->pte))
 		return PGTABLE_WALK_NEXT;
 
 	stats->young++;

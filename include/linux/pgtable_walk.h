@@ -69,12 +69,13 @@ enum pgtable_kind {
  * struct pgtable_format - how to read the tables of one kind of MMU
  * @page_shift: log2 of the bytes that a leaf of level 0 maps
  * @index_bits: log2 of the entries in each table but the root
- * @accessed: the bits that are set in a leaf that was used
+ * @accessed: the bits that are set in a leaf that was used, if they are constant
  * @volatile_bits: the bits that hardware or lockless walkers may change in a leaf
- *		   while somebody else holds the lock
+ *		   while somebody else holds the lock; 0 if they are not constant
  * @kind: classifies an entry of the given level.  Must call an entry of level 0
  *	  anything but PGTABLE_TABLE.
  * @child: the table that an entry of kind PGTABLE_TABLE points to
+ * @young: whether a leaf was used; NULL means that it was if a bit of @accessed is set
  * @mkold: the value of a used leaf once it counts as unused; NULL means that
  *	   clearing @accessed is all.  It must only clear or tighten bits.
  *
@@ -88,6 +89,7 @@ struct pgtable_format {
 	vpte_t volatile_bits;
 	enum pgtable_kind (*kind)(vpte_t pte, unsigned int level);
 	vpte_t *(*child)(vpte_t pte);
+	bool (*young)(vpte_t leaf);
 	vpte_t (*mkold)(vpte_t leaf);
 };
 
@@ -206,6 +208,30 @@ static __always_inline unsigned int pgtable_level_shift(const struct pgtable_for
 							unsigned int level)
 {
 	return fmt->page_shift + fmt->index_bits * level;
+}
+
+/**
+ * pgtable_leaf_young() - was a leaf used?
+ * @fmt: the format
+ * @leaf: the leaf
+ *
+ * Return: true if it counts as used.
+ */
+static __always_inline bool pgtable_leaf_young(const struct pgtable_format *fmt, vpte_t leaf)
+{
+	return fmt->young ? fmt->young(leaf) : leaf & fmt->accessed;
+}
+
+/**
+ * pgtable_leaf_mkold() - what becomes of a leaf that was used
+ * @fmt: the format
+ * @leaf: the leaf
+ *
+ * Return: the value with which it counts as unused.
+ */
+static __always_inline vpte_t pgtable_leaf_mkold(const struct pgtable_format *fmt, vpte_t leaf)
+{
+	return fmt->mkold ? fmt->mkold(leaf) : leaf & ~fmt->accessed;
 }
 
 /**

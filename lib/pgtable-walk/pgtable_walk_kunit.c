@@ -93,6 +93,11 @@ static __always_inline enum pgtable_kind tracked_kind(vpte_t pte, unsigned int l
 	return level ? PGTABLE_TABLE : PGTABLE_NONE;
 }
 
+static __always_inline bool tracked_young(vpte_t leaf)
+{
+	return !(leaf & MOCK_SAVED);
+}
+
 static __always_inline vpte_t tracked_mkold(vpte_t leaf)
 {
 	return (leaf & ~MOCK_PRESENT) | MOCK_SAVED;
@@ -101,10 +106,10 @@ static __always_inline vpte_t tracked_mkold(vpte_t leaf)
 static const struct pgtable_format tracked_format = {
 	.page_shift = 12,
 	.index_bits = 2,
-	.accessed = MOCK_PRESENT,
 	.volatile_bits = MOCK_PRESENT | MOCK_SAVED,
 	.kind = tracked_kind,
 	.child = mock_child,
+	.young = tracked_young,
 	.mkold = tracked_mkold,
 };
 

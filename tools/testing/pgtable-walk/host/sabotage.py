@@ -18,7 +18,7 @@ WALK = "include/linux/pgtable_walk.h"
 PTE = "include/linux/pgtable_walk_pte.h"
 AGE = "include/linux/pgtable_age.h"
 FORMAT = "arch/riscv/kvm/gstage_format.h"
-AGE_ROOT = "include/linux/kvm_age_root.h"
+AGE_ROOT = "include/linux/kvm_age.h"
 GSTAGE_AGE = "arch/riscv/kvm/gstage_age.c"
 GSTAGE_WALK = "arch/riscv/kvm/gstage_walk.c"
 GATHER = "lib/pgtable-walk/gather.c"
@@ -63,16 +63,16 @@ SABOTAGES = [
      "stats->busy++;\n\t\t\tbreak;", "asan", "test_busy_entries_left_alone"),
     ("RCU section dropped", AGE_ROOT, "#include <linux/pgtable_walk.h>",
      "#include <linux/pgtable_walk.h>\n" + NO_RCU, "asan", "test_ager_against_mmu"),
-    ("RCU section and its assertions dropped", GSTAGE_AGE, "#include <linux/kvm_age_root.h>",
+    ("RCU section and its assertions dropped", GSTAGE_AGE, "#include <linux/kvm_age.h>",
      "#undef RCU_LOCKDEP_WARN\n#define RCU_LOCKDEP_WARN(...) do { } while (0)\n" + NO_RCU +
-     "\n#include <linux/kvm_age_root.h>", "asan", "test_ager_against_mmu"),
+     "\n#include <linux/kvm_age.h>", "asan", "test_ager_against_mmu"),
     ("stop after the first leaf", AGE,
-     "\tif (!(entry->pte & fmt->accessed))\n\t\treturn PGTABLE_WALK_NEXT;",
-     "\tif (!(entry->pte & fmt->accessed))\n\t\treturn PGTABLE_WALK_STOP;", "asan",
+     "\tif (!pgtable_leaf_young(fmt, entry->pte))\n\t\treturn PGTABLE_WALK_NEXT;",
+     "\tif (!pgtable_leaf_young(fmt, entry->pte))\n\t\treturn PGTABLE_WALK_STOP;", "asan",
      "test_one_young_leaf"),
     ("clear the first young leaf only", AGE,
-     "entry->pte & ~fmt->accessed;\n\t}\n\n\treturn PGTABLE_WALK_NEXT;",
-     "entry->pte & ~fmt->accessed;\n\t\treturn PGTABLE_WALK_STOP;\n\t}\n\n"
+     "pgtable_leaf_mkold(fmt, entry->pte);\n\t}\n\n\treturn PGTABLE_WALK_NEXT;",
+     "pgtable_leaf_mkold(fmt, entry->pte);\n\t\treturn PGTABLE_WALK_STOP;\n\t}\n\n"
      "\treturn PGTABLE_WALK_NEXT;", "asan", "test_leaf_at_each_level"),
     ("root's extra index bits left out of the index", WALK, "level == top ? ~0ULL : mask, level,",
      "mask, level,", "asan", "test_root_index"),
@@ -87,9 +87,11 @@ SABOTAGES = [
     ("accessed mask set to A and D", FORMAT, ".accessed = _PAGE_ACCESSED",
      ".accessed = _PAGE_ACCESSED | _PAGE_DIRTY", "asan", "test_leaf_at_each_level"),
     ("test that clears", AGE, "\tstats->young++;\n\treturn PGTABLE_WALK_STOP;",
-     "\tstats->young++;\n\t*new = entry->pte & ~fmt->accessed;\n\treturn PGTABLE_WALK_STOP;",
+     "\tstats->young++;\n\t*new = pgtable_leaf_mkold(fmt, entry->pte);\n\treturn PGTABLE_WALK_STOP;",
      "asan", "test_testing_changes_nothing"),
-    ("mkold ignored", AGE, "fmt->mkold ? fmt->mkold(entry->pte) :", "", "asan",
+    ("young ignored", WALK, "fmt->young ? fmt->young(leaf) :", "", "asan",
+     "test_leaf_at_each_level"),
+    ("mkold ignored", WALK, "fmt->mkold ? fmt->mkold(leaf) :", "", "asan",
      "test_leaf_at_each_level"),
     ("last page of the range left out", WALK, "last_page = (end - 1) >> shift",
      "last_page = end >> shift", "asan", "test_leaf_at_each_level"),
