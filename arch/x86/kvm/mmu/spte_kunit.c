@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of the page-table walker over the SPTEs of NPT and of EPT with and without
+ * A/D bits, whatever the CPU has.  Numbers are those of the AMD64 Architecture
+ * Programmer's Manual, volume 2, "Nested Paging", of the Intel SDM, volume 3C, "EPT
+ * Paging-Structure Entries", and for the bits that hardware ignores those of spte.h.
+ *
+ * This is part of kvm.o, for the masks are not exported.
+ */
+#include <linux/kvm_host.h>
+#include <kunit/pgtable_walk.h>
+
+#include "mmu_internal.h"
+#include "rmap_lock.h"
+#include "spte_format.h"
+
+#define SPTE_PRESENT	BIT_ULL(11)
+#define SPTE_HUGE	BIT_ULL(7)
+#define SPTE_FROZEN	(BIT_ULL(63) | 0x5a0)
+
+#define NPT_P		BIT_ULL(0)
+#define NPT_W		BIT_ULL(1)
+#define NPT_U		BIT_ULL(2)
+#define NPT_A		BIT_ULL(5)
+#define NPT_D		BIT_ULL(6)
+#define NPT_HOST_W	BIT_ULL(9)
+#define NPT_MMU_W	BIT_ULL(10)
+#define NPT_NX		BIT_ULL(63)
+
+#define EPT_R		BIT_ULL(0)
+#define EPT_W		BIT_ULL(1)
+#define EPT_X		BIT_ULL(2)
+#define EPT_A		BIT_ULL(8)
+#define EPT_D		BIT_ULL(9)
+#define EPT_AD_DISABLED	BIT_ULL(52)
+#define EPT_AD_WRPROT	BIT_ULL(53)
+#define EPT_SAVED_SHIFT	54
+#define EPT_HOST_W	BIT_ULL(57)
+#define EPT_MMU_W	BIT_ULL(58)
+#define EPT_NO_VE	BIT_ULL(63)
+
+/* ---- KVM's masks, for the time of a test ---- */
+
+static u64 *const spte_kunit_masks[] = {
+	&shadow_host_writable_mask, &shadow_mmu_writable_mask, &shadow_nx_mask, &shadow_x_mask,
+	&shadow_user_mask, &shadow_accessed_mask, &shadow_dirty_mask, &shadow_mmio_value,
+	&shadow_mmio_mask, &shadow_mmio_access_mask, &shadow_present_mask, &shadow_memtype_mask,
+	&shadow_me_value, &shadow_me_mask, &shadow_acc_track_mask,
+	&shadow_nonpresent_or_rsvd_mask, &shadow_nonpresent_or_rsvd_lower_gfn_mask,
+};
+
+struct spte_kunit_saved {
+	u64 masks[ARRAY_SIZE(spte_kunit_masks)];
+	bool enable_mmio_caching;
+};
+
+static void spte_kunit_restore(void *arg)
+{
+	const struct spte_kunit_saved *saved = arg;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(spte_kunit_masks); i++)
+		*spte_kunit_masks[i] = saved->masks[i];
+	enable_mmio_caching = saved->enable_mmio_caching;
+}
+
+static int spte_kunit_save(struct kunit *test)
+{
+	struct spte_kunit_saved *saved = kunit_kzalloc(test, sizeof(*saved), GFP_KERNEL);
+	bool in_use;
+	int i;
+
+	if (!saved)
+		return -ENOMEM;
+
+	mutex_lock(&kvm_lock);
+	in_use = !list_empty(&vm_list);
+	mutex_unlock(&kvm_lock);
+	if (in_use)
+		kunit_skip(test, "VMs are running, and they need the masks");
+
+	for (i = 0; i < ARRAY_SIZE(spte_kunit_masks); i++)
+		saved->masks[i] = *spte_kunit_masks[i];
+	saved->enable_mmio_caching = enable_mmio_caching;
+	return kunit_add_action_or_reset(test, spte_kunit_restore, saved);
+}
+
+static int spte_kunit_npt(struct kunit *test)
+{
+	int ret = spte_kunit_save(test);
+
+	if (!ret)
+		kvm_mmu_reset_all_pte_masks();
+	return ret;
+}
+
+static int spte_kunit_ept_masks(struct kunit *test, bool has_ad, bool has_exec_only)
+{
+	int ret = spte_kunit_npt(test);
+
+	if (!ret)
+		kvm_mmu_set_ept_masks(has_ad, has_exec_only);
+	return ret;
+}
+
+static int spte_kunit_ept_ad(struct kunit *test)
+{
+	return spte_kunit_ept_masks(test, true, false);
+}
+
+static int spte_kunit_ept_no_ad(struct kunit *test)
+{
+	return spte_kunit_ept_masks(test, false, true);
+}
+
+/* ---- entries ---- */
+
+static vpte_t npt_leaf(phys_addr_t pa, unsigned int level, unsigned int flavour, bool young)
+{
+	vpte_t spte = pa | SPTE_PRESENT | NPT_U | NPT_P;
+
+	spte |= level ? SPTE_HUGE : 0;
+	spte |= young ? NPT_A : 0;
+	spte |= flavour & 1 ? NPT_W | NPT_MMU_W | NPT_HOST_W : 0;
+	spte |= flavour & 2 ? NPT_D : 0;
+	spte |= flavour & 4 ? NPT_NX : 0;
+	spte |= flavour & 8 ? NPT_MMU_W | NPT_HOST_W : 0;
+	spte |= flavour & 16 ? NPT_HOST_W : 0;
+	return spte;
+}
+
+static vpte_t npt_table(phys_addr_t pa)
+{
+	return pa | SPTE_PRESENT | NPT_A | NPT_U | NPT_W | NPT_P;
+}
+
+/* R, or X alone as execute-only memory has; with a bit more where it can be written to. */
+static vpte_t ept_leaf(phys_addr_t pa, unsigned int level, unsigned int flavour)
+{
+	vpte_t spte = pa | SPTE_PRESENT | EPT_NO_VE | (6ULL << 3);
+
+	spte |= level ? SPTE_HUGE : 0;
+	spte |= flavour & 1 ? EPT_R | EPT_W | EPT_MMU_W | EPT_HOST_W : EPT_R;
+	spte |= flavour & 2 ? EPT_X : 0;
+	spte |= flavour & 8 ? EPT_MMU_W | EPT_HOST_W : 0;
+	return spte;
+}
+
+static vpte_t ept_no_ad_leaf(phys_addr_t pa, unsigned int level, unsigned int flavour, bool young)
+{
+	vpte_t spte = ept_leaf(pa, level, flavour) | EPT_AD_DISABLED;
+
+	if ((flavour & 0x13) == 0x12)
+		spte &= ~EPT_R;
+	if (!young) {
+		spte |= (spte & (EPT_X | EPT_R)) << EPT_SAVED_SHIFT;
+		spte &= ~(EPT_X | EPT_W | EPT_R);
+	}
+	return spte;
+}
+
+/* SPTEs for nested guests need not have the A/D bits that others of the same VM have. */
+static vpte_t ept_ad_leaf(phys_addr_t pa, unsigned int level, unsigned int flavour, bool young)
+{
+	vpte_t spte = ept_leaf(pa, level, flavour);
+
+	if (flavour & 16)
+		return ept_no_ad_leaf(pa, level, flavour & ~16, young);
+	spte |= flavour & 4 ? EPT_D | EPT_AD_WRPROT : 0;
+	return spte | (young ? EPT_A : 0);
+}
+
+static vpte_t ept_ad_table(phys_addr_t pa)
+{
+	return pa | SPTE_PRESENT | EPT_A | EPT_X | EPT_W | EPT_R;
+}
+
+static vpte_t ept_no_ad_table(phys_addr_t pa)
+{
+	return pa | SPTE_PRESENT | EPT_AD_DISABLED | EPT_X | EPT_W | EPT_R;
+}
+
+/* MMIO SPTEs keep a generation in the bits around SPTE_PRESENT, and may have P set. */
+static vpte_t spte_kunit_absent(phys_addr_t pa)
+{
+	return pa | 0x7ff00000000007ffULL;
+}
+
+#define SPTE_KUNIT(_name, _leaf, _table, _set_up)					\
+static u64 _name##_walk(enum pgtable_kunit_op op, u64 start, u64 end,			\
+			struct pgtable_kunit *t)					\
+{											\
+	return pgtable_kunit_walk(&spte_format, op, start, end, t);			\
+}											\
+static const struct pgtable_kunit_format _name = {					\
+	.format = &spte_format,								\
+	.walk = _name##_walk,								\
+	.page_shift = 12,								\
+	.index_bits = 9,								\
+	.busy = SPTE_FROZEN,								\
+	.leaf = _leaf,									\
+	.table = _table,								\
+	.absent = spte_kunit_absent,							\
+	.table_is_leaf = true,								\
+	.set_up = _set_up,								\
+}
+
+SPTE_KUNIT(npt, npt_leaf, npt_table, spte_kunit_npt);
+SPTE_KUNIT(ept_ad, ept_ad_leaf, ept_ad_table, spte_kunit_ept_ad);
+SPTE_KUNIT(ept_no_ad, ept_no_ad_leaf, ept_no_ad_table, spte_kunit_ept_no_ad);
+
+PGTABLE_KUNIT_SUITE(spte_npt_4_levels, npt, 4, 0);
+PGTABLE_KUNIT_SUITE(spte_npt_5_levels, npt, 5, 0);
+PGTABLE_KUNIT_SUITE(spte_ept_ad_4_levels, ept_ad, 4, 0);
+PGTABLE_KUNIT_SUITE(spte_ept_ad_5_levels, ept_ad, 5, 0);
+PGTABLE_KUNIT_SUITE(spte_ept_no_ad_4_levels, ept_no_ad, 4, 0);
+PGTABLE_KUNIT_SUITE(spte_ept_no_ad_5_levels, ept_no_ad, 5, 0);
+
+/* ---- what the walker does to SPTEs is what KVM itself takes for it ---- */
+
+static const struct pgtable_kunit_format *const spte_kunit_formats[] = {
+	&npt, &ept_ad, &ept_no_ad,
+};
+
+#define for_each_spte_kunit_leaf(level, flavour)						\
+	for ((level) = 0; (level) < 3; (level)++)					\
+		for ((flavour) = 0; (flavour) < 32; (flavour)++)
+
+static void spte_kunit_expect_aged_as_kvm_does(struct kunit *test,
+					       const struct pgtable_kunit_format *fmt)
+{
+	unsigned int level, flavour;
+
+	KUNIT_ASSERT_EQ(test, fmt->set_up(test), 0);
+	for_each_spte_kunit_leaf(level, flavour) {
+		const u64 young = fmt->leaf(0x123456000, level, flavour, true);
+		const u64 old = spte_mkold(young);
+
+		KUNIT_EXPECT_TRUE(test, is_shadow_present_pte(old));
+		KUNIT_EXPECT_FALSE(test, is_accessed_spte(old));
+		KUNIT_EXPECT_EQ(test, spte_to_pfn(old), spte_to_pfn(young));
+		KUNIT_EXPECT_EQ(test, old, mark_spte_for_access_track(young));
+
+		/* Nothing is granted, and where A/D bits tell of writes nothing forgotten. */
+		KUNIT_EXPECT_EQ(test, old & PT_WRITABLE_MASK & ~young, 0);
+		if (spte_ad_enabled(young)) {
+			KUNIT_EXPECT_EQ(test, old, young & ~shadow_accessed_mask);
+			KUNIT_EXPECT_EQ(test, !!is_dirty_spte(old), !!is_dirty_spte(young));
+			continue;
+		}
+
+		/* fast_page_fault() gives everything back but W, which it can if it may. */
+		KUNIT_EXPECT_EQ(test, old & (EPT_R | EPT_W | EPT_X), 0);
+		KUNIT_EXPECT_EQ(test, restore_acc_track_spte(old), young & ~PT_WRITABLE_MASK);
+		if (is_writable_pte(young))
+			KUNIT_EXPECT_TRUE(test, is_mmu_writable_spte(old));
+	}
+}
+
+static void test_aged_as_kvm_does(struct kunit *test)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(spte_kunit_formats); i++)
+		spte_kunit_expect_aged_as_kvm_does(test, spte_kunit_formats[i]);
+}
+
+static void test_kinds_of_kvm(struct kunit *test)
+{
+	int i, level;
+
+	for (i = 0; i < ARRAY_SIZE(spte_kunit_formats); i++) {
+		u64 *table = (u64 *)__get_free_page(GFP_KERNEL), spte;
+
+		KUNIT_ASSERT_NOT_NULL(test, table);
+		KUNIT_ASSERT_EQ(test, spte_kunit_formats[i]->set_up(test), 0);
+		spte = make_nonleaf_spte(table, !kvm_ad_enabled());
+		KUNIT_EXPECT_PTR_EQ(test, spte_child(spte), table);
+		free_page((unsigned long)table);
+
+		for (level = 0; level < 5; level++) {
+			KUNIT_EXPECT_EQ(test, spte_kind(FROZEN_SPTE, level), PGTABLE_BUSY);
+			KUNIT_EXPECT_EQ(test, spte_kind(SHADOW_NONPRESENT_VALUE, level),
+					PGTABLE_NONE);
+			KUNIT_EXPECT_EQ(test, spte_kind(shadow_mmio_value | MMIO_SPTE_GEN_LOW_MASK |
+							MMIO_SPTE_GEN_HIGH_MASK, level),
+					PGTABLE_NONE);
+			if (level)
+				KUNIT_EXPECT_EQ(test, spte_kind(spte, level), PGTABLE_TABLE);
+		}
+	}
+}
+
+/* ---- writers ---- */
+
+/* Aged since it was looked at, used since, and neither. */
+static void test_replace_keeps_what_became_of_a(struct kunit *test)
+{
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, spte_kunit_npt(test), 0);
+	for (i = 0; i < 4; i++) {
+		const u64 seen = npt_leaf(0x123456000, 0, 3, i & 1);
+		u64 spte = npt_leaf(0x123456000, 0, 3, i & 2), live = spte;
+
+		KUNIT_EXPECT_EQ(test, spte_replace(&spte, seen, seen & ~NPT_W), live);
+		KUNIT_EXPECT_EQ(test, spte, live & ~NPT_W);
+	}
+}
+
+static void test_replace_that_is_about_a(struct kunit *test)
+{
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, spte_kunit_npt(test), 0);
+	for (i = 0; i < 4; i++) {
+		const u64 seen = npt_leaf(0x123456000, 0, 3, i & 1);
+		u64 spte = npt_leaf(0x123456000, 0, 3, i & 2), live = spte;
+
+		KUNIT_EXPECT_EQ(test, spte_replace(&spte, seen, seen ^ NPT_A), live);
+		KUNIT_EXPECT_EQ(test, spte, seen ^ NPT_A);
+	}
+}
+
+/* What hardware and fast_page_fault() set meanwhile is handed back, and gone. */
+static void test_replace_returns_true_value(struct kunit *test)
+{
+	const u64 seen = npt_leaf(0x123456000, 0, 8, true);
+	u64 spte = seen | NPT_W | NPT_D;
+
+	KUNIT_ASSERT_EQ(test, spte_kunit_npt(test), 0);
+	KUNIT_EXPECT_EQ(test, spte_replace(&spte, seen, seen & ~NPT_MMU_W), seen | NPT_W | NPT_D);
+	KUNIT_EXPECT_EQ(test, spte, seen & ~NPT_MMU_W);
+}
+
+static void spte_kunit_age(u64 *sptep, bool clear, struct pgtable_walk_stats *stats)
+{
+	*stats = (struct pgtable_walk_stats) {};
+	spte_age(sptep, clear, stats);
+}
+
+/* One SPTE, as found by an rmap, is aged as a walk does it. */
+static void test_age_one(struct kunit *test)
+{
+	struct pgtable_walk_stats stats;
+	unsigned int i, level, flavour;
+
+	for (i = 0; i < ARRAY_SIZE(spte_kunit_formats); i++) {
+		const struct pgtable_kunit_format *fmt = spte_kunit_formats[i];
+
+		KUNIT_ASSERT_EQ(test, fmt->set_up(test), 0);
+		for_each_spte_kunit_leaf(level, flavour) {
+			const u64 young = fmt->leaf(0x123456000, level, flavour, true);
+			const u64 old = fmt->leaf(0x123456000, level, flavour, false);
+			u64 spte = young;
+
+			spte_kunit_age(&spte, false, &stats);
+			KUNIT_EXPECT_EQ(test, spte, young);
+			KUNIT_EXPECT_EQ(test, stats.young, 1);
+
+			spte_kunit_age(&spte, true, &stats);
+			KUNIT_EXPECT_EQ(test, spte_kind(spte, level), PGTABLE_LEAF);
+			KUNIT_EXPECT_EQ(test, spte, old);
+			KUNIT_EXPECT_EQ(test, stats.young, 1);
+			KUNIT_EXPECT_EQ(test, stats.visited, 1);
+
+			spte_kunit_age(&spte, true, &stats);
+			KUNIT_EXPECT_EQ(test, spte, old);
+			KUNIT_EXPECT_EQ(test, stats.young, 0);
+			KUNIT_EXPECT_EQ(test, stats.visited, 1);
+		}
+	}
+}
+
+static void test_age_absent(struct kunit *test)
+{
+	const u64 absent[] = {
+		SPTE_FROZEN, SHADOW_NONPRESENT_VALUE, 0, spte_kunit_absent(0x123456000),
+	};
+	struct pgtable_walk_stats stats;
+	unsigned int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(spte_kunit_formats); i++) {
+		KUNIT_ASSERT_EQ(test, spte_kunit_formats[i]->set_up(test), 0);
+		for (j = 0; j < ARRAY_SIZE(absent); j++) {
+			u64 spte = absent[j];
+
+			spte_kunit_age(&spte, true, &stats);
+			KUNIT_EXPECT_EQ(test, spte, absent[j]);
+			KUNIT_EXPECT_EQ(test, stats.visited, 0);
+			KUNIT_EXPECT_EQ(test, stats.young, 0);
+		}
+	}
+}
+
+/* ---- rmap heads ---- */
+
+static void test_rmap_lock(struct kunit *test)
+{
+	struct kvm_rmap_head head = { .val = 0x1000 };
+
+	KUNIT_EXPECT_EQ(test, kvm_rmap_get(&head), 0x1000);
+	KUNIT_EXPECT_EQ(test, kvm_rmap_lock(&head), 0x1000);
+	KUNIT_EXPECT_EQ(test, head.val, 0x1002);
+	KUNIT_EXPECT_EQ(test, kvm_rmap_get(&head), 0x1000);
+	kvm_rmap_unlock(&head, 0x2001);
+	KUNIT_EXPECT_EQ(test, head.val, 0x2001);
+
+	KUNIT_EXPECT_EQ(test, kvm_rmap_take(&head), 0x2001);
+	KUNIT_EXPECT_EQ(test, head.val, 0);
+	KUNIT_EXPECT_EQ(test, kvm_rmap_take(&head), 0);
+	KUNIT_EXPECT_EQ(test, preempt_count(), 0);
+}
+
+static struct kunit_case spte_masks_cases[] = {
+	KUNIT_CASE(test_aged_as_kvm_does),
+	KUNIT_CASE(test_kinds_of_kvm),
+	KUNIT_CASE(test_replace_keeps_what_became_of_a),
+	KUNIT_CASE(test_replace_that_is_about_a),
+	KUNIT_CASE(test_replace_returns_true_value),
+	KUNIT_CASE(test_age_one),
+	KUNIT_CASE(test_age_absent),
+	KUNIT_CASE(test_rmap_lock),
+	{}
+};
+
+static struct kunit_suite spte_masks = {
+	.name = "pgtable-walk-spte_masks",
+	.test_cases = spte_masks_cases,
+};
+
+kunit_test_suites(&spte_masks, &spte_npt_4_levels, &spte_npt_5_levels, &spte_ept_ad_4_levels,
+		  &spte_ept_ad_5_levels, &spte_ept_no_ad_4_levels, &spte_ept_no_ad_5_levels);

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Age what the TDP MMU maps: test, and clear, the accessed state of leaf SPTEs.
+ *
+ * Runs under RCU, and under mmu_lock only while the operator's switch is off.  What it
+ * may meet, and what keeps it safe:
+ *
+ *  - A root goes away: it is off the list, by list_del_rcu(), before it is freed by
+ *    call_rcu().  No reference is taken, and none needed: nothing here sleeps.
+ *  - A root is invalidated: no vCPU will run on it again.  It is left out; whoever finds
+ *    it valid a moment before ages what is about to be zapped, which does no harm.
+ *  - A table goes away: handle_removed_pt() frees it by call_rcu(), and flows that remove
+ *    tables flush TLBs before they leave their own RCU section.
+ *  - An SPTE is frozen, zapped, split, write-protected or aged by others: the cmpxchg
+ *    fails, nothing is written, and the leaf counts as young.
+ *  - Memslots change: the caller holds kvm->srcu.
+ *
+ * No page is marked dirty or accessed here, see spte_volatile.h.
+ */
+#include <linux/kvm_age.h>
+#include <linux/pgtable_age.h>
+#include <linux/rculist.h>
+
+#include "mmu_internal.h"
+#include "spte_format.h"
+#include "tdp_mmu.h"
+
+/* The two loops, apart from all else: a test reads their object code for calls. */
+static noinline bool tdp_mmu_age_clear(const struct pgtable_tree *tree, u64 start, u64 end,
+				       struct pgtable_walk_stats *stats)
+{
+	return pgtable_age_range(&spte_format, tree, start, end, true, stats);
+}
+
+static noinline bool tdp_mmu_age_test(const struct pgtable_tree *tree, u64 start, u64 end,
+				      struct pgtable_walk_stats *stats)
+{
+	return pgtable_age_range(&spte_format, tree, start, end, false, stats);
+}
+
+/*
+ * A gfn may be mapped by several roots, e.g. of vCPUs that differ in CPUID; those of SMM
+ * map another address space.
+ */
+static bool tdp_mmu_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
+{
+	const u64 start = gfn_to_gpa(range->start), end = gfn_to_gpa(range->end);
+	struct pgtable_walk_stats stats = {};
+	struct kvm_mmu_page *root;
+	bool young = false;
+
+	kvm_age_assert_locks(kvm, range);
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
+		/* kvm_tdp_mmu_invalidate_all_roots() may be changing it. */
+		const union kvm_mmu_page_role role = { .word = READ_ONCE(root->role.word) };
+		const struct pgtable_tree tree = spte_tree(root->spt, role.level);
+
+		if (role.invalid || kvm_mmu_role_as_id(role) != range->slot->as_id)
+			continue;
+
+		if (clear)
+			young |= tdp_mmu_age_clear(&tree, start, end, &stats);
+		else
+			young = tdp_mmu_age_test(&tree, start, end, &stats);
+		if (young && !clear)
+			break;
+	}
+	rcu_read_unlock();
+
+	pgtable_walk_account_age(start, end, clear, &stats);
+	return young;
+}
+
+bool kvm_tdp_mmu_age_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return tdp_mmu_age(kvm, range, true);
+}
+
+bool kvm_tdp_mmu_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return tdp_mmu_age(kvm, range, false);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: x86/mmu: Mark folios dirty when they are mapped writable
+///
+/// Where SPTEs have no A/D bits, aging takes R, W and X away from one, and with W the
+/// only trace of the page having been written to. So it marks the page dirty, which
+/// needs mmu_lock: nothing else keeps the page from being unmapped, written back and
+/// freed meanwhile, and a page that is marked dirty then is another one.
+///
+/// Mark it where it is mapped instead, by faults and prefetches, if the host let KVM map
+/// it writable. They hold mmu_lock and a reference. Before file systems write a page
+/// back they have its mapping removed, so a write that comes later faults and marks
+/// the page again. Zapping goes on marking what was written, which costs nothing more.
+///
+/// A page that is writable in the host and that the guest only reads is now marked too.
+// Options: --macro-file-builtins fname.h
+// File: arch/x86/kvm/mmu/mmu.c
+// Hunks: 6.12 direct_pte_prefetch_many 1
+// Hunks: 6.12 direct_page_fault 1
+// Hunks: 6.12 kvm_tdp_mmu_page_fault 1
+// Applied: 6.12 direct_pte_prefetch_many \bkvm_release_page_dirty\b
+// Applied: 6.12 direct_page_fault \bkvm_mmu_dirty_mapped_pfn\b
+// Applied: 6.12 kvm_tdp_mmu_page_fault \bkvm_mmu_dirty_mapped_pfn\b
+// File: arch/x86/kvm/mmu/paging_tmpl.h
+// Hunks: 6.12 FNAME 2
+// Applied: 6.12 FNAME \bkvm_mmu_dirty_mapped_pfn\b
+// Applied: 6.12 FNAME \bkvm_release_pfn_dirty\b
+
+@@
+@@
+ direct_pte_prefetch_many(...)
+ {
+ 	<...
+-	put_page(
++	kvm_release_page_dirty(
+ 	...);
+ 	...>
+ }
+
+@@
+@@
+ prefetch_gpte(...)
+ {
+ 	<...
+-	kvm_release_pfn_clean(
++	kvm_release_pfn_dirty(
+ 	...);
+ 	...>
+ }
+
+@@
+identifier f = { direct_page_fault, kvm_tdp_mmu_page_fault, page_fault };
+identifier vcpu, fault, unlock;
+symbol orig_pfn, r;
+@@
+ f(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+ {
+ 	<...
++	kvm_mmu_dirty_mapped_pfn(fault, orig_pfn, r);
+ 	unlock(&vcpu->kvm->mmu_lock);
+ 	kvm_release_pfn_clean(orig_pfn);
+ 	return r;
+ 	...>
+ }

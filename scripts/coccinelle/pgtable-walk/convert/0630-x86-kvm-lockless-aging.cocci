@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: x86/mmu: Age guest memory without mmu_lock
+///
+/// The TDP MMU's roots and tables outlive whoever finds them under RCU, rmaps have a lock
+/// of their own, and all who write to leaf SPTEs expect them to change. So leave mmu_lock
+/// alone when asked whether pages were used. Let the shared walker look at the TDP MMU's
+/// roots, and for the shadow MMU go through the heads of each level from the first that
+/// the range touches to the last, whether or not the range begins where one does.
+///
+/// What the shadow MMU maps is only looked at while it maps anything: with the TDP MMU
+/// that is if there are shadow pages of nested guests.
+///
+/// Invalid roots are left out, so publish their invalidation as a store of the whole role.
+///
+/// 32-bit kernels keep mmu_lock: they can't read an SPTE in one go.
+// File: arch/x86/kvm/mmu/tdp_mmu.c
+// Hunks: 6.12 kvm_tdp_mmu_invalidate_all_roots 1
+// Hunks: 6.12 kvm_tdp_mmu_handle_gfn 1
+// Hunks: 6.12 age_gfn_range 1
+// Hunks: 6.12 kvm_tdp_mmu_age_gfn_range 1
+// Hunks: 6.12 test_age_gfn 1
+// Hunks: 6.12 kvm_tdp_mmu_test_age_gfn 1
+// Applied: 6.12 - !\bkvm_tdp_mmu_(test_)?age_gfn(_range)?\b
+// Applied: 6.12 kvm_tdp_mmu_invalidate_all_roots \bWRITE_ONCE\b
+// File: arch/x86/kvm/mmu/mmu.c
+// Hunks: 6.12 - 1
+// Hunks: 6.12 kvm_rmap_age_gfn_range 1
+// Hunks: 6.12 kvm_age_gfn 1
+// Hunks: 6.12 kvm_test_age_gfn 1
+// Applied: 6.12 - <linux/kvm_age\.h>
+// Applied: 6.12 - \bkvm_may_have_shadow_sptes\b
+
+@@
+type T;
+identifier f = {
+	kvm_tdp_mmu_handle_gfn,
+	age_gfn_range,
+	kvm_tdp_mmu_age_gfn_range,
+	test_age_gfn,
+	kvm_tdp_mmu_test_age_gfn
+};
+@@
+(
+-static T f(...) { ... }
+|
+-T f(...) { ... }
+)
+
+@@
+identifier root;
+symbol true;
+@@
+ kvm_tdp_mmu_invalidate_all_roots(...)
+ {
+ 	<...
+-	root->role.invalid = true;
++	role.invalid = true;
++	/* Agers look at it without mmu_lock. */
++	WRITE_ONCE(root->role.word, role.word);
+ 	...>
+ }
+
+@@
+@@
+ #include <linux/kvm_host.h>
++#include <linux/kvm_age.h>
+
+@@
+type T;
+@@
+-static T kvm_rmap_age_gfn_range(...) { ... }
+
+@@
+identifier f = { kvm_age_gfn, kvm_test_age_gfn };
+identifier kvm, range;
+@@
+ f(struct kvm *kvm, struct kvm_gfn_range *range)
+ {
+ 	<...
+-	kvm_memslots_have_rmaps(kvm)
++	kvm_may_have_shadow_sptes(kvm)
+ 	...>
+ }
