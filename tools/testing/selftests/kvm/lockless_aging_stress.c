@@ -8,134 +8,17 @@
  * report: run this on a kernel with KASAN, lockdep and panic_on_warn.
  */
 #include <sched.h>
-#include <signal.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 
-#include "lockless_aging.h"
+#include "lockless_aging_race.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
 
-#define NR_AGERS	2
 #define OTHER_SLOT	(LA_SLOT + 1)
 #define OTHER_GPA	LA_TABLE_GPA(8)
-/* Where op COPY puts what the guest read, by vCPU. */
-#define OUT_GPA(vcpu)	(LA_TABLE_GPA(16) + (vcpu) * LA_TABLE_SIZE)
-#define OUT_SLOT(vcpu)	(LA_SLOT + 8 + (vcpu))
-
-static unsigned int seconds = 3;
 static size_t test_bytes;
-static uint64_t seed;
-
-/*
- * Agers
- */
-
-/* AGE_WHOLE: all of the memory, in one call. */
-enum { AGE_ALL = 7, AGE_CLEAR = 1, AGE_FLUSH = 2, AGE_TEST = 4, AGE_WHOLE = 8 };
-
-struct ager {
-	pthread_t thread;
-	char *mem;
-	size_t bytes;
-	unsigned int ops;
-	uint64_t rng;
-	uint64_t calls;
-	bool *stop;
-};
-
-static bool time_is_up(uint64_t start_ns)
-{
-	return la_now_ns() - start_ns >= seconds * (uint64_t)NSEC_PER_SEC;
-}
-
-/* One command: any op allowed; half of them on all of the memory; any step. */
-static uint64_t age_something(int fd, char *mem, size_t bytes, unsigned int ops, uint64_t *rng)
-{
-	static const char * const names[] = { "clear", "flush", "test" };
-	const uint64_t pages = bytes >> LA_PAGE_SHIFT;
-	uint64_t first = 0, nr = pages;
-	size_t step;
-	int op;
-
-	do {
-		op = la_random(rng) % ARRAY_SIZE(names);
-	} while (!(ops & 1U << op));
-
-	if (!(ops & AGE_WHOLE) && la_random(rng) % 2) {
-		first = la_random(rng) % pages;
-		nr = 1 + la_random(rng) % (pages - first);
-	}
-	switch (ops & AGE_WHOLE ? 0 : la_random(rng) % 4) {
-	case 0:
-		step = 0;
-		break;
-	case 1:
-		step = LA_PAGE_SIZE;
-		break;
-	case 2:
-		step = LA_CHUNK_SIZE;
-		break;
-	default:
-		step = (1 + la_random(rng) % 100) << LA_PAGE_SHIFT;
-		break;
-	}
-	return la_age(fd, names[op], mem + (first << LA_PAGE_SHIFT), nr << LA_PAGE_SHIFT,
-		      step).calls;
-}
-
-static void *ager_main(void *arg)
-{
-	struct ager *a = arg;
-	int fd = la_age_open();
-
-	while (!READ_ONCE(*a->stop))
-		a->calls += age_something(fd, a->mem, a->bytes, a->ops, &a->rng);
-	close(fd);
-	return NULL;
-}
-
-static struct ager agers[NR_AGERS];
-static bool agers_stop;
-
-static void agers_start(char *mem, size_t bytes, unsigned int ops)
-{
-	int i;
-
-	la_stats_zero();
-	WRITE_ONCE(agers_stop, false);
-	for (i = 0; i < NR_AGERS; i++) {
-		agers[i] = (struct ager) {
-			.mem = mem,
-			.bytes = bytes,
-			.ops = ops,
-			.rng = seed + i,
-			.stop = &agers_stop,
-		};
-		TEST_ASSERT(!pthread_create(&agers[i].thread, NULL, ager_main, &agers[i]),
-			    "pthread_create");
-	}
-}
-
-/* A race that never ran proves nothing: the agers must have done something. */
-static void agers_end(uint64_t work, const char *unit)
-{
-	struct la_stats stats;
-	uint64_t calls = 0;
-	int i;
-
-	WRITE_ONCE(agers_stop, true);
-	for (i = 0; i < NR_AGERS; i++) {
-		pthread_join(agers[i].thread, NULL);
-		calls += agers[i].calls;
-	}
-	stats = la_stats_read();
-	ksft_print_msg("%lu aging calls against %lu %s; %lu young, %lu races lost, %lu busy\n",
-		       calls, work, unit, stats.young, stats.lost, stats.busy);
-	TEST_ASSERT(calls && work, "Nothing raced");
-}
 
 /*
  * Guests
@@ -146,98 +29,6 @@ static void create_vm(struct la_vm *v, int nr_vcpus, char **mem)
 	la_vm_create(v, nr_vcpus);
 	*mem = la_alloc(test_bytes);
 	la_add_slot(v, LA_SLOT, 0, LA_GPA, LA_GPA, *mem, test_bytes);
-}
-
-/* Where the vCPU copies up to LA_MAX_PAGES stamps to; mapped before it is used. */
-static uint64_t *add_out(struct la_vm *v, int vcpu)
-{
-	const size_t bytes = LA_MAX_PAGES * sizeof(uint64_t);
-	uint64_t *out = la_alloc(bytes);
-
-	la_add_slot(v, OUT_SLOT(vcpu), 0, OUT_GPA(vcpu), OUT_GPA(vcpu), out, bytes);
-	v->cmds[vcpu].out = OUT_GPA(vcpu);
-	return out;
-}
-
-static void must_hold(struct la_vm *v, int vcpu, uint64_t gva, uint64_t pages, uint64_t stamp)
-{
-	struct la_cmd *cmd = la_vcpu_do(v, vcpu, LA_OP_CHECK, gva, pages, stamp);
-
-	TEST_ASSERT(!cmd->bad, "%lu of %lu pages have changed: gva %#lx holds %#lx, not %#lx",
-		    cmd->bad, pages, cmd->bad_gva, cmd->bad_value, la_value(stamp, cmd->bad_gva));
-}
-
-/*
- * A few pages of each table: under emulation a fault takes so long that touching
- * them all would leave little time for what they race with.
- */
-static void sparse_map(unsigned long *map, uint64_t pages, uint64_t *rng)
-{
-	uint64_t page;
-
-	bitmap_zero(map, LA_MAX_PAGES);
-	for (page = la_random(rng) % 32; page < pages; page += 1 + la_random(rng) % 64)
-		__set_bit(page, map);
-}
-
-/* What the guest reads at @gva is what the host has in @mem, for the pages of @map. */
-static void must_match(struct la_vm *v, int vcpu, uint64_t gva, char *mem, uint64_t pages,
-		       const uint64_t *out, const unsigned long *map)
-{
-	uint64_t i, host;
-
-	la_vcpu_do_map(v, vcpu, LA_OP_COPY, gva, pages, 0, map);
-	for (i = 0; i < pages; i++) {
-		if (!test_bit(i, map))
-			continue;
-		host = *(uint64_t *)(mem + (i << LA_PAGE_SHIFT));
-		TEST_ASSERT(out[i] == host, "Page %lu: the guest reads %#lx, the host has %#lx",
-			    i, out[i], host);
-	}
-}
-
-static void drop(char *mem, size_t bytes)
-{
-	TEST_ASSERT(!madvise(mem, bytes, MADV_DONTNEED), "MADV_DONTNEED: %s", strerror(errno));
-}
-
-struct faulter {
-	void (*round)(struct faulter *f);
-	struct la_vm *v;
-	pthread_t thread;
-	int vcpu;
-	uint64_t gva;
-	char *mem;
-	size_t bytes;
-	uint64_t rounds;
-	uint64_t start_ns;
-};
-
-/* Its part of memory is gone, and faulted in afresh. */
-static void fault_in(struct faulter *f)
-{
-	const uint64_t pages = f->bytes >> LA_PAGE_SHIFT;
-
-	drop(f->mem, f->bytes);
-	la_vcpu_do(f->v, f->vcpu, LA_OP_STAMP, f->gva, pages, f->rounds);
-	must_hold(f->v, f->vcpu, f->gva, pages, f->rounds);
-}
-
-static void *faulter_main(void *arg)
-{
-	struct faulter *f = arg;
-
-	while (!time_is_up(f->start_ns)) {
-		f->rounds++;
-		f->round(f);
-	}
-	return NULL;
-}
-
-static void faulter_start(struct faulter *f)
-{
-	f->start_ns = la_now_ns();
-	TEST_ASSERT(!pthread_create(&f->thread, NULL, faulter_main, f), "pthread_create");
 }
 
 static void fault_in_parallel(struct la_vm *v, char *mem, void (*meanwhile)(uint64_t start_ns))
@@ -720,13 +511,7 @@ static const char *no_hugetlb(void)
 
 static const char *no_eager_split(void)
 {
-	static char text[96];
-
-	if (la_has_eager_split())
-		return no_hugetlb();
-	snprintf(text, sizeof(text), "KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE of %lu MiB",
-		 LA_TABLE_SIZE / SZ_1M);
-	return text;
+	return la_missing_eager_split() ?: no_hugetlb();
 }
 
 /* Two huge pages, and commands that leave most pages of very large ones out. */
@@ -735,7 +520,7 @@ static void create_huge_vm(struct la_vm *v, char *mem, bool eager_split)
 	la_vm_create(v, 1);
 	if (eager_split)
 		la_split_eagerly(v);
-	la_add_slot(v, LA_SLOT, 0, LA_TABLE_GPA(0), LA_TABLE_GPA(0), mem, HUGE_BYTES);
+	la_add_huge_slot(v, LA_SLOT, 0, LA_TABLE_GPA(0), LA_TABLE_GPA(0), mem, HUGE_BYTES);
 	v->step = LA_HUGE_STEP;
 }
 
@@ -1164,79 +949,6 @@ static void test_young_not_invented(void)
 	la_vm_free(&v);
 }
 
-/*
- * One operation of KVM against one clearing of the same memory. Which of them has a
- * head start, and how much of one, is random; it is never more than the operation
- * takes. Race windows are wide meanwhile, and only then.
- */
-struct duel {
-	pthread_t thread;
-	char *mem;
-	size_t bytes;
-	size_t step;
-	uint64_t rng;
-	uint64_t stall_ns;
-	uint64_t wait_ns;
-	uint64_t took_ns;
-	bool ready;
-	bool go;
-};
-
-static void spin(uint64_t ns)
-{
-	const uint64_t start_ns = la_now_ns();
-
-	while (la_now_ns() - start_ns < ns)
-		;
-}
-
-static void *duel_main(void *arg)
-{
-	struct duel *d = arg;
-	int fd = la_age_open();
-
-	WRITE_ONCE(d->ready, true);
-	while (!READ_ONCE(d->go))
-		;
-	spin(d->wait_ns);
-	la_age(fd, "clear", d->mem, d->bytes, d->step);
-	close(fd);
-	return NULL;
-}
-
-/* Returns what the clearing met. */
-static struct la_stats duel(struct duel *d, void (*op)(void *arg), void *arg)
-{
-	const uint64_t head_ns = d->took_ns ? la_random(&d->rng) % d->took_ns : 0;
-	const bool op_first = la_random(&d->rng) % 2;
-	uint64_t start_ns;
-
-	d->wait_ns = op_first ? head_ns : 0;
-	d->ready = false;
-	d->go = false;
-	la_stats_zero();
-	TEST_ASSERT(!pthread_create(&d->thread, NULL, duel_main, d), "pthread_create");
-	while (!READ_ONCE(d->ready))
-		sched_yield();
-	la_set_stalls(d->stall_ns, 1);
-	WRITE_ONCE(d->go, true);
-	spin(op_first ? 0 : head_ns);
-	start_ns = la_now_ns();
-	op(arg);
-	d->took_ns = la_now_ns() - start_ns;
-	pthread_join(d->thread, NULL);
-	la_set_stalls(0, 0);
-	return la_stats_read();
-}
-
-/* How many leaves are young, each page of a table for itself. Leaves them old. */
-static uint64_t young_leaves(struct la_vm *v, char *mem, size_t bytes)
-{
-	la_stats_zero();
-	la_clear_range(v->age, mem, bytes);
-	return la_stats_read().young;
-}
-
 struct wrprotect {
 	struct la_vm v;
 	unsigned long *log;
@@ -1349,12 +1061,7 @@ static void test_split_races_clear(void)
 	la_vm_free(&s.v);
 }
 
-static const struct {
-	const char *name;
-	void (*fn)(void);
-	/* NULL, or the name of what is missing for it */
-	const char *(*missing)(void);
-} tests[] = {
+static struct race_test tests[] = {
 	{ "faults",			test_faults },
 	{ "switch_flips",		test_switch_flips },
 	{ "young_faults",		test_young_faults },
@@ -1378,106 +1085,31 @@ static const struct {
 	{ "split_races_clear",		test_split_races_clear,	no_eager_split },
 };
 
-static void run(int i)
-{
-	const char *missing = tests[i].missing ? tests[i].missing() : NULL;
-	int status;
-	pid_t pid;
-
-	if (missing) {
-		ksft_test_result_code(KSFT_SKIP, tests[i].name, "needs %s", missing);
-		return;
-	}
-
-	ksft_print_msg("%s for %u s\n", tests[i].name, seconds);
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		setpgid(0, 0);
-		/* A guest that makes no progress, say. */
-		alarm(20 * seconds + 120);
-		tests[i].fn();
-		fflush(stdout);
-		_exit(KSFT_PASS);
-	}
-	TEST_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid, "fork: %s", strerror(errno));
-	/* What a test that failed has left behind. */
-	kill(-pid, SIGKILL);
-	ksft_test_result(WIFEXITED(status) && !WEXITSTATUS(status), "%s\n", tests[i].name);
-}
-
 static void help(const char *name)
 {
-	int i;
-
 	printf("usage: %s [-h] [-t seconds] [-m MiB] [-s seed] [-n name]...\n"
-	       " -t: seconds for each test (default: 3)\n"
-	       " -m: MiB of guest memory, a multiple of %lu (which is the default; most: %lu)\n"
-	       " -s: seed of what is random (default: from the clock, printed)\n"
-	       " -n: run this test only; may be repeated:\n",
+	       " -m: MiB of guest memory, a multiple of %lu (which is the default; most: %lu)\n",
 	       name, 2 * LA_CHUNK_SIZE / SZ_1M, LA_MAX_PAGES * LA_PAGE_SIZE / SZ_1M);
-	for (i = 0; i < ARRAY_SIZE(tests); i++)
-		printf("     %s\n", tests[i].name);
+	race_help(tests, ARRAY_SIZE(tests));
 }
 
 int main(int argc, char *argv[])
 {
-	bool wanted[ARRAY_SIZE(tests)] = {};
-	const char *missing = la_missing();
-	int opt, i, nr = 0;
-	bool lockless;
+	int opt;
 
 	seed = time(NULL);
 	test_bytes = 2 * LA_CHUNK_SIZE;
-	while ((opt = getopt(argc, argv, "ht:m:s:n:")) != -1) {
-		switch (opt) {
-		case 't':
-			seconds = atoi_positive("Seconds", optarg);
-			break;
-		case 'm':
-			test_bytes = (size_t)atoi_positive("MiB", optarg) * SZ_1M;
-			if (test_bytes % (2 * LA_CHUNK_SIZE) ||
-			    test_bytes > LA_MAX_PAGES * LA_PAGE_SIZE) {
-				help(argv[0]);
-				return KSFT_FAIL;
-			}
-			break;
-		case 's':
-			seed = strtoull(optarg, NULL, 0);
-			break;
-		case 'n':
-			for (i = 0; i < ARRAY_SIZE(tests); i++)
-				if (!strcmp(optarg, tests[i].name))
-					break;
-			if (i == ARRAY_SIZE(tests)) {
-				fprintf(stderr, "-n %s: no such test, see -h\n", optarg);
-				return KSFT_FAIL;
-			}
-			nr += !wanted[i];
-			wanted[i] = true;
-			break;
-		default:
-			help(argv[0]);
-			return opt == 'h' ? KSFT_PASS : KSFT_FAIL;
-		}
-	}
-
-	ksft_print_header();
-	__TEST_REQUIRE(!missing, "needs %s", missing);
-	ksft_print_msg("seed %lu, race windows are %swidened\n", seed,
-		       la_has_stalls() ? "" : "not ");
-	ksft_set_plan(nr ?: ARRAY_SIZE(tests));
-
-	lockless = la_get_lockless();
-	la_set_lockless(true);
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		if (nr && !wanted[i])
+	while ((opt = getopt(argc, argv, RACE_OPTIONS "m:")) != -1) {
+		if (race_option(tests, ARRAY_SIZE(tests), opt))
 			continue;
-		/* Odd, so that it is not the same window of each entry. */
-		la_set_stalls(20000, 5);
-		run(i);
-		la_set_stalls(0, 0);
+		if (opt == 'm') {
+			test_bytes = (size_t)atoi_positive("MiB", optarg) * SZ_1M;
+			if (!(test_bytes % (2 * LA_CHUNK_SIZE)) &&
+			    test_bytes <= LA_MAX_PAGES * LA_PAGE_SIZE)
+				continue;
+		}
+		help(argv[0]);
+		return opt == 'h' ? KSFT_PASS : KSFT_FAIL;
 	}
-	la_set_lockless(lockless);
-	ksft_finished();
+	race_main(tests, ARRAY_SIZE(tests));
 }

@@ -524,7 +524,7 @@ TEST_F_TIMEOUT(aging, hugetlb, TIMEOUT)
 		SKIP(return, "needs %s", missing);
 
 	mem = la_alloc_hugetlb(2 * LA_TABLE_SIZE);
-	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, 2 * LA_TABLE_SIZE);
+	la_add_huge_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, 2 * LA_TABLE_SIZE);
 	la_touch(&self->v, LA_OP_WRITE, gpa + (5 << LA_PAGE_SHIFT), 1);
 	EXPECT_EQ(T, count_young(&self->v, mem, 0, 2 * T));
 	la_touch(&self->v, LA_OP_WRITE, gpa + ((T + 9) << LA_PAGE_SHIFT), 1);
@@ -559,9 +559,9 @@ static void check_split(struct __test_metadata *_metadata, struct la_vm *v, char
 	if (manual)
 		vm_enable_cap(v->vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
 			      KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET);
-	if (la_has_eager_split())
+	if (!la_missing_eager_split())
 		la_split_eagerly(v);
-	la_add_slot(v, LA_SLOT, 0, gpa, gpa, mem, 2 * LA_TABLE_SIZE);
+	la_add_huge_slot(v, LA_SLOT, 0, gpa, gpa, mem, 2 * LA_TABLE_SIZE);
 	for (i = 0; i < 2; i++)
 		la_touch(v, LA_OP_WRITE, gpa + i * LA_TABLE_SIZE, 1);
 	ASSERT_EQ(2 * T, count_young(v, mem, 0, 2 * T));
@@ -577,7 +577,7 @@ static void check_split(struct __test_metadata *_metadata, struct la_vm *v, char
 	EXPECT_EQ(0, count_young(v, mem, 0, T));
 	EXPECT_EQ(T, count_young(v, mem, T, T));
 
-	if (la_has_eager_split()) {
+	if (!la_missing_eager_split()) {
 		la_stats_zero();
 		EXPECT_FALSE(clear_range(v, mem, 0, T));
 		EXPECT_EQ(T, la_stats_read().visited);
@@ -626,7 +626,7 @@ TEST_F_TIMEOUT(aging, thp_range, TIMEOUT)
 	mem = la_mmap_aligned(LA_TABLE_SIZE);
 	ASSERT_EQ(0, madvise(mem, LA_TABLE_SIZE, MADV_HUGEPAGE));
 	memset(mem, 1, LA_TABLE_SIZE);
-	la_add_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, LA_TABLE_SIZE);
+	la_add_huge_slot(&self->v, LA_SLOT + 1, 0, gpa, gpa, mem, LA_TABLE_SIZE);
 	la_touch(&self->v, LA_OP_WRITE, gpa, T);
 	EXPECT_TRUE(clear_range(&self->v, mem, 0, T));
 	EXPECT_EQ(0, count_young(&self->v, mem, 0, T));

@@ -275,8 +275,13 @@ enum la_op {
 	LA_OP_STAMP,	/* write la_value() to each page */
 	LA_OP_CHECK,	/* count the pages that do not hold la_value() */
 	LA_OP_COPY,	/* copy the stamps to @out */
+	LA_OP_FILL,	/* write @stamp, and @add more to each page than to the last */
+	LA_OP_CALL,	/* call what is at LA_CODE in each page */
 	LA_OP_LATENCY,	/* write to each page; how long each took goes to @out */
 };
+
+/* Where a page has room for code beside what the other commands write to. */
+#define LA_CODE		128
 
 struct la_cmd {
 	uint64_t op;
@@ -285,6 +290,7 @@ struct la_cmd {
 	uint64_t step;		/* bytes from one page to the next */
 	uint64_t use_map;	/* only the pages whose bit is set in @map */
 	uint64_t stamp;
+	uint64_t add;
 	uint64_t out;		/* gva of an array of @pages words */
 
 	uint64_t bad;		/* results */
@@ -362,6 +368,12 @@ static inline void guest_one_page(struct la_cmd *cmd, uint64_t i)
 	case LA_OP_COPY:
 		WRITE_ONCE(((uint64_t *)cmd->out)[i], READ_ONCE(*word));
 		break;
+	case LA_OP_FILL:
+		WRITE_ONCE(*word, cmd->stamp + i * cmd->add);
+		break;
+	case LA_OP_CALL:
+		((void (*)(void))(gva + LA_CODE))();
+		break;
 	case LA_OP_LATENCY:
 		start = guest_cycles();
 		WRITE_ONCE(word[1], i);
@@ -372,23 +384,26 @@ static inline void guest_one_page(struct la_cmd *cmd, uint64_t i)
 	}
 }
 
-static inline void guest_main(uint64_t vcpu)
+static inline void guest_run_cmd(struct la_cmd *cmd)
 {
-	struct la_cmd *cmd = &la_cmds[vcpu];
 	uint64_t i;
 
-	for (;;) {
-		guest_flush_tlb();
-		cmd->bad = 0;
-		for (i = 0; i < cmd->pages; i++) {
-			if (!cmd->use_map || (cmd->map[i / 64] >> (i % 64)) & 1)
-				guest_one_page(cmd, i);
-		}
-		cmd->cycles = guest_cycles();
-		GUEST_SYNC(0);
-		/* The host rewrote the command meanwhile. */
-		barrier();
+	guest_flush_tlb();
+	cmd->bad = 0;
+	for (i = 0; i < cmd->pages; i++) {
+		if (!cmd->use_map || (cmd->map[i / 64] >> (i % 64)) & 1)
+			guest_one_page(cmd, i);
 	}
+	cmd->cycles = guest_cycles();
+	GUEST_SYNC(0);
+	/* The host rewrote the command meanwhile. */
+	barrier();
+}
+
+static inline void guest_main(uint64_t vcpu)
+{
+	for (;;)
+		guest_run_cmd(&la_cmds[vcpu]);
 }
 
 /*
@@ -468,6 +483,21 @@ static inline void la_add_slot(struct la_vm *v, uint32_t slot, uint32_t flags, u
 	virt_map(v->vm, gva, gpa, bytes / v->vm->page_size);
 }
 
+/*
+ * The same for memory of huge pages. Where KVM shadows the guest's page tables, its
+ * leaves are no larger than the guest's.
+ */
+static inline void la_add_huge_slot(struct la_vm *v, uint32_t slot, uint32_t flags, uint64_t gpa,
+				    uint64_t gva, void *mem, size_t bytes)
+{
+#ifdef __x86_64__
+	vm_set_user_memory_region(v->vm, slot, flags, gpa, bytes, mem);
+	virt_map_level(v->vm, gva, gpa, bytes, PG_LEVEL_2M);
+#else
+	la_add_slot(v, slot, flags, gpa, gva, mem, bytes);
+#endif
+}
+
 static inline void la_del_slot(struct la_vm *v, uint32_t slot)
 {
 	vm_set_user_memory_region(v->vm, slot, 0, 0, 0, NULL);
@@ -514,24 +544,40 @@ static inline void la_vm_create(struct la_vm *v, int nr_vcpus)
 	la_vm_create_mode(v, nr_vcpus, la_guest_mode());
 }
 
-static inline bool la_has_eager_split(void)
+#ifdef __x86_64__
+static inline bool la_has_tdp_mmu(void)
 {
-	return kvm_check_cap(KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES) & LA_TABLE_SIZE;
+	return kvm_is_tdp_enabled() && get_kvm_param_bool("tdp_mmu");
+}
+#endif
+
+/* NULL, or the name of what is missing to have huge leaves split by la_split_eagerly(). */
+static inline const char *la_missing_eager_split(void)
+{
+#ifdef __x86_64__
+	return la_has_tdp_mmu() && get_kvm_param_bool("eager_page_split") ? NULL :
+	       "kvm.tdp_mmu and kvm.eager_page_split";
+#else
+	return kvm_check_cap(KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES) & LA_TABLE_SIZE ? NULL :
+	       "KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE of the size of a table";
+#endif
 }
 
 /*
- * Has arm64 split huge leaves when dirty logging is enabled, instead of one by one
- * when they are written to. It takes that order from a VM without memory only. For a
- * VM that never ran and has no slots of the test yet.
+ * Has huge leaves split when dirty logging is enabled, instead of one by one when they
+ * are written to. x86 does so anyway. arm64 takes that order from a VM without memory
+ * only. For a VM that never ran and has no slots of the test yet.
  */
 static inline void la_split_eagerly(struct la_vm *v)
 {
+#ifndef __x86_64__
 	la_del_slot(v, 0);
 	la_del_slot(v, LA_FLUSH_SLOT);
 	vm_enable_cap(v->vm, KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE, LA_TABLE_SIZE);
 	vm_ioctl(v->vm, KVM_SET_USER_MEMORY_REGION2, &memslot2region(v->vm, 0)->region);
 	vm_set_user_memory_region(v->vm, LA_FLUSH_SLOT, 0, LA_FLUSH_GPA, LA_PAGE_SIZE,
 				  v->flush_page);
+#endif
 }
 
 static inline void la_vm_free(struct la_vm *v)
