@@ -7,6 +7,7 @@ The run fails if a test fails or is missing, if the kernel reports a bug, or if 
 """
 
 import argparse
+import collections
 import json
 import os
 import re
@@ -25,6 +26,8 @@ KERNEL_BUG = re.compile(
     r"|possible (recursive|circular|irq lock inversion)|inconsistent lock state|suspicious RCU usage|lock held when"
     r"|held lock freed|bad unlock balance|INFO: rcu_|rcu: INFO|INFO: task .* blocked|soft lockup|refcount_t: "
     r"|page allocation failure|Out of memory")
+RACE = re.compile(r"^BUG: KCSAN: data-race in (\S+)(?: / (\S+))?$")
+KCSAN_ON = re.compile(r"^kcsan: enabled early$")
 MAX_BUG_LINES = 5
 LAST_LINES = 6
 
@@ -48,6 +51,18 @@ def read_plan(path):
     return tests
 
 
+def read_stock(path):
+    """The lines of a file that record-stock wrote."""
+    if not path.exists():
+        sys.exit(f"{path} is missing: run 'make record-stock', which boots the stock kernel and writes it")
+    return path.read_text().splitlines()
+
+
+def race_name(*functions):
+    """The functions of a data race, whichever came first, and however the compiler cloned them."""
+    return " / ".join(sorted(re.sub(r"\..*", "", f) for f in functions if f))
+
+
 class Console:
     """What the lines of the console say: results, totals, complaints of the kernel."""
 
@@ -57,6 +72,8 @@ class Console:
         self.margin = margin        # of the lines printed
         self.results = {}           # name -> {"result", "seconds", "why"}
         self.bugs = []
+        self.races = collections.Counter()
+        self.kcsan = False
         self.finished = False
         self.panicked = False
         self.report = []
@@ -119,8 +136,24 @@ class Console:
             self.panicked = True
         elif text.startswith("Bail out!"):
             self.bugs.append(text)
+        elif match := RACE.match(text):
+            self.races[race_name(*match.groups())] += 1
+        elif KCSAN_ON.match(text):
+            self.kcsan = True
         elif not text.lstrip().startswith("#") and KERNEL_BUG.search(text) and len(self.bugs) < MAX_BUG_LINES:
             self.bugs.append(text)
+
+    def judge_races(self, known):
+        """The test 'kcsan': it worked, and reported nothing but what is known."""
+        for race, count in sorted(self.races.items()):
+            print(f"{self.margin}# {race}: {count} times, {'as' if race in known else 'not'} on stock")
+        new = sum(count for race, count in self.races.items() if race not in known)
+        if not self.kcsan:
+            self.add("kcsan", "fail", "it was not enabled")
+        elif new:
+            self.add("kcsan", "fail", f"{new} of {self.races.total()} reports are not known from stock")
+        else:
+            self.add("kcsan", "pass", f"{self.races.total()} reports, all known from stock")
 
     def output_of_test(self, text):
         self.output.append(text)
@@ -189,15 +222,16 @@ def main():
     parser.add_argument("--build", required=True, type=Path, help="log/ and reports go below it")
     parser.add_argument("--stock", type=Path, help="results on the stock kernel to compare with")
     parser.add_argument("--record", type=Path, help="write the results there, as --stock reads them")
+    parser.add_argument("--races", type=Path, help="data races that KCSAN reports on the stock kernel")
+    parser.add_argument("--record-races", type=Path, help="add those that it reports, as --races reads them")
     parser.add_argument("--report", help="a test prints a report: write it to BUILD/REPORT.txt and .json")
     parser.add_argument("--kunit", action="append", default=[], help="a KUnit suite that must have run")
     parser.add_argument("command", nargs="+", help="QEMU and its arguments")
     args = parser.parse_args()
 
     plan = read_plan(args.plan)
-    if args.stock and not args.stock.exists():
-        sys.exit(f"{args.stock} is missing: run 'make record-stock', which boots the stock kernel and writes it")
-    stock = dict(line.split() for line in args.stock.read_text().splitlines()) if args.stock else {}
+    stock = dict(line.split() for line in read_stock(args.stock)) if args.stock else {}
+    races = set(read_stock(args.races)) if args.races else set()
     (args.build / "log").mkdir(parents=True, exist_ok=True)
     log_path = args.build / "log" / f"{args.name}.console"
     console = Console(plan, stock, "  " if args.record else "")
@@ -217,6 +251,10 @@ def main():
         console.add(f"console-{number}", "fail", bug)
     for name in stock.keys() - plan.keys():
         console.add(name, "fail", f"in {args.stock.name}, but not in the plan")
+    if args.record_races:
+        races = console.races.keys() | (read_stock(args.record_races) if args.record_races.exists() else ())
+    if args.races or args.record_races or console.races:
+        console.judge_races(races)
     table = ""
     if args.report and plan.keys() == {n for n in plan if console.results[n]["result"] == "pass"}:
         try:
@@ -231,6 +269,8 @@ def main():
     (args.build / "log" / f"{args.name}.json").write_text(json.dumps(console.results, indent=1) + "\n")
     print(f"{args.name}: {summary} ({time.monotonic() - started:.0f} s)")
     print(table, end="")
+    if args.record_races and not counts["fail"]:
+        args.record_races.write_text("".join(f"{race}\n" for race in sorted(races)))
     if args.record and not (wrong or console.bugs):
         args.record.write_text("".join(f"{n} {console.results[n]['result']}\n" for n in sorted(plan)))
     elif args.record:
