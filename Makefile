@@ -3,7 +3,9 @@
 
 # The demo is about one architecture, all else about all of them, if none is named.
 demo_arches := $(or $(ARCHES),arm64)
-ARCHES ?= arm64 riscv
+# All that there is to check takes longer than an hour, but for one architecture.
+FULL ?= $(if $(filter 1,$(words $(ARCHES))),1)
+ARCHES ?= arm64 riscv x86
 BASE ?= 6.12
 JOBS ?= $(shell nproc)
 V ?= 0
@@ -15,13 +17,14 @@ SCRIPTS := scripts/pgtable-walk
 TESTS := tools/testing/pgtable-walk
 STAGE := $(SCRIPTS)/stage $(BUILD)
 LAB = $(MAKE) --no-print-directory -C $(TESTS)/lab BUILD=$(BUILD) ARCHES="$(ARCHES)" \
-	BASE=$(BASE) JOBS=$(JOBS) V=$(V)
+	BASE=$(BASE) JOBS=$(JOBS) V=$(V) FULL=$(FULL)
 HOST := $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(BUILD)/host
 
 PKGS_kernel = gcc make flex bison bc libelf-dev libssl-dev cpio ccache rsync \
 	$(foreach arch,$(ARCHES),$(PKGS_$(arch)))
 PKGS_arm64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
 PKGS_riscv := gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc opensbi
+PKGS_x86 := libc6-dev qemu-system-x86
 PKGS_cocci := coccinelle
 PKGS_static = sparse $(PKGS_cocci) $(PKGS_kernel)
 
@@ -44,6 +47,7 @@ help:
 	@echo 'make clean         remove build/'
 	@echo
 	@echo 'Variables: ARCHES="$(ARCHES)" BASE=$(BASE) KDIR= JOBS=$(JOBS) V=1'
+	@echo '           FULL=1: make check takes the costliest rows too, as it does for one architecture'
 
 # The base as it is, unpacked once.
 $(STOCK):
