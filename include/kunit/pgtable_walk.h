@@ -35,6 +35,7 @@
 #define PGTABLE_KUNIT_TABLE	4096
 /* Tests go through each entry of tables that have no more index bits than this. */
 #define PGTABLE_KUNIT_ALL_BITS	9U
+#define PGTABLE_KUNIT_BATCH_BITS	512U
 
 struct pgtable_kunit;
 
@@ -46,6 +47,7 @@ struct pgtable_kunit;
  * @PGTABLE_KUNIT_FLIP: like CLEAR; one entry changes when it has been looked at
  * @PGTABLE_KUNIT_EXCLUSIVE: logs leaves and tables, may unlink them
  * @PGTABLE_KUNIT_SHARED: logs leaves
+ * @PGTABLE_KUNIT_BATCH: pgtable_age_batch(), of the test's batch
  */
 enum pgtable_kunit_op {
 	PGTABLE_KUNIT_CLEAR,
@@ -54,6 +56,7 @@ enum pgtable_kunit_op {
 	PGTABLE_KUNIT_FLIP,
 	PGTABLE_KUNIT_EXCLUSIVE,
 	PGTABLE_KUNIT_SHARED,
+	PGTABLE_KUNIT_BATCH,
 };
 
 /**
@@ -120,6 +123,7 @@ struct pgtable_kunit {
 
 	/* What the last walk did. */
 	struct pgtable_walk_stats stats;
+	struct pgtable_age_batch *batch;
 	struct pgtable_kunit_call *calls;
 	unsigned int nr_calls;
 
@@ -239,6 +243,9 @@ static __always_inline u64 pgtable_kunit_walk(const struct pgtable_format *fmt,
 	case PGTABLE_KUNIT_SHARED:
 		return pgtable_walk_range(fmt, &t->tree, start, end, PGTABLE_WALK_SHARED,
 					  &shared_ops, &t->stats, t);
+	case PGTABLE_KUNIT_BATCH:
+		pgtable_age_batch(fmt, &t->tree, t->batch);
+		return end;
 	}
 	return 0;
 }
@@ -1180,6 +1187,111 @@ static void test_random_trees(struct kunit *test)
 	}
 }
 
+/* The bits that a leaf stands for, of those that are wanted. */
+static bool pgtable_kunit_batch_bits(const struct pgtable_kunit *t,
+				     const struct pgtable_kunit_slot *slot,
+				     const struct pgtable_age_batch *batch, unsigned long *bits)
+{
+	const u64 slot_end = slot->addr + pgtable_kunit_size(t, slot->level);
+	const u64 from = max(slot->addr, batch->start) - batch->origin;
+	const u64 to = min(slot_end, batch->end) - batch->origin;
+	bool any = false;
+	u64 bit;
+
+	for (bit = 0; bit < PGTABLE_KUNIT_BATCH_BITS; bit++) {
+		if (!test_bit(bit, batch->want) || bit << batch->shift >= to ||
+		    (bit + 1) << batch->shift <= from)
+			continue;
+		__set_bit(bit, bits);
+		any = true;
+	}
+	return any;
+}
+
+static void pgtable_kunit_check_batch(struct pgtable_kunit *t, struct pgtable_age_batch *batch)
+{
+	DECLARE_BITMAP(young, PGTABLE_KUNIT_BATCH_BITS);
+	struct kunit *test = t->test;
+	unsigned int i, nr_young = 0;
+
+	batch->stats = (struct pgtable_walk_stats) {};
+	bitmap_zero(young, PGTABLE_KUNIT_BATCH_BITS);
+	bitmap_zero(batch->young, PGTABLE_KUNIT_BATCH_BITS);
+	/* What others said before stays. */
+	__set_bit(3, young);
+	__set_bit(3, batch->young);
+
+	t->batch = batch;
+	pgtable_kunit_run(t, PGTABLE_KUNIT_BATCH, batch->start, batch->end);
+
+	for (i = 0; i < t->nr_slots; i++) {
+		const struct pgtable_kunit_slot *slot = &t->slots[i];
+		const u64 size = pgtable_kunit_size(t, slot->level);
+		vpte_t pte = slot->pte;
+
+		if (slot->pte != slot->aged &&
+		    pgtable_kunit_overlaps(t, slot, batch->start, batch->end) &&
+		    pgtable_kunit_batch_bits(t, slot, batch, young)) {
+			nr_young++;
+			if (batch->clear && slot->addr >= batch->start &&
+			    slot->addr + size <= batch->end)
+				pte = slot->aged;
+		}
+		KUNIT_EXPECT_EQ_MSG(test, READ_ONCE(*slot->ptep), pte,
+				    "entry of 0x%llx level %u, batch of 0x%llx-0x%llx shift %u",
+				    slot->addr, slot->level, batch->start, batch->end,
+				    batch->shift);
+	}
+	KUNIT_EXPECT_EQ(test, batch->stats.young, nr_young);
+	KUNIT_EXPECT_TRUE(test, bitmap_equal(batch->young, young, PGTABLE_KUNIT_BATCH_BITS));
+	pgtable_kunit_restore(t);
+}
+
+/* Ranges and bits that begin anywhere, and bits of a page, of more, and of a table. */
+static void test_batches(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	DECLARE_BITMAP(want, PGTABLE_KUNIT_BATCH_BITS);
+	DECLARE_BITMAP(young, PGTABLE_KUNIT_BATCH_BITS);
+	const u64 page = 1ULL << t->fmt->page_shift;
+	unsigned int i, j;
+
+	for (i = 0; i < 100; i++) {
+		const unsigned int shifts[] = {
+			t->fmt->page_shift, t->fmt->page_shift + 1,
+			t->fmt->page_shift + t->fmt->index_bits,
+		};
+		struct pgtable_age_batch batch = {
+			.shift = shifts[i % 3],
+			.clear = i & 1,
+			.want = want,
+			.young = young,
+		};
+		u64 bytes = (u64)PGTABLE_KUNIT_BATCH_BITS << batch.shift;
+
+		if (i % 10 == 0) {
+			pgtable_kunit_empty(t);
+			for (j = 0; j < 20; j++)
+				pgtable_kunit_put_random(t);
+		}
+
+		batch.start = pgtable_kunit_random_edge(t) & ~(page - 1);
+		batch.start = min(batch.start, t->width - page);
+		/* What comes before may lie below address 0. */
+		batch.origin = batch.start - page * pgtable_kunit_random(t, 600) % bytes;
+		batch.end = min(batch.origin + bytes, t->width);
+		if (batch.end <= batch.start)
+			batch.end = batch.start + page;
+		batch.end -= page * pgtable_kunit_random(t, (batch.end - batch.start) / page);
+
+		bitmap_zero(want, PGTABLE_KUNIT_BATCH_BITS);
+		for (j = 0; j < PGTABLE_KUNIT_BATCH_BITS; j++)
+			if (i % 4 == 3 || !pgtable_kunit_random(t, 1 + i % 40))
+				__set_bit(j, want);
+		pgtable_kunit_check_batch(t, &batch);
+	}
+}
+
 /**
  * PGTABLE_KUNIT_SUITE() - define a suite, to be passed to kunit_test_suites()
  * @_name: name of the suite
@@ -1215,6 +1327,7 @@ static struct kunit_case _name##_cases[] = {						\
 	KUNIT_CASE(test_stop_and_resume),						\
 	KUNIT_CASE(test_unlink),							\
 	KUNIT_CASE(test_random_trees),							\
+	KUNIT_CASE(test_batches),							\
 	{}										\
 };											\
 static struct kunit_suite _name = {							\

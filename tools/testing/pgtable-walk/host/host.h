@@ -151,6 +151,34 @@ static inline bool list_empty(const struct list_head *head)
 	     &pos->member != (head);							\
 	     pos = n, n = container_of(n->member.next, typeof(*n), member))
 
+/* Bitmaps. */
+#define BITS_PER_LONG		64
+#define BIT_WORD(bit)		((bit) / BITS_PER_LONG)
+#define BITMAP_FIRST_WORD_MASK(start)	(~0UL << ((start) % BITS_PER_LONG))
+#define BITMAP_LAST_WORD_MASK(bits)	(~0UL >> (-(bits) % BITS_PER_LONG))
+#define DECLARE_BITMAP(name, bits)	unsigned long name[((bits) + BITS_PER_LONG - 1) / BITS_PER_LONG]
+
+static inline void bitmap_zero(unsigned long *map, unsigned int bits)
+{
+	memset(map, 0, (bits + BITS_PER_LONG - 1) / BITS_PER_LONG * sizeof(long));
+}
+
+/* Of whole words. */
+static inline bool bitmap_equal(const unsigned long *a, const unsigned long *b, unsigned int bits)
+{
+	return !memcmp(a, b, bits / 8);
+}
+
+static inline bool test_bit(unsigned long bit, const unsigned long *map)
+{
+	return map[BIT_WORD(bit)] >> (bit % BITS_PER_LONG) & 1;
+}
+
+static inline void __set_bit(unsigned long bit, unsigned long *map)
+{
+	map[BIT_WORD(bit)] |= 1UL << (bit % BITS_PER_LONG);
+}
+
 /* Memory: physical addresses are the host's own. */
 #define PAGE_SHIFT		12
 #define PAGE_SIZE		(1UL << PAGE_SHIFT)

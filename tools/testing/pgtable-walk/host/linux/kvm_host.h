@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include <linux/mmu_notifier_age.h>
 #include <linux/pgtable_walk.h>
 
 /* A lock that knows its owner. */
@@ -56,11 +57,25 @@ struct kvm {
 	} arch;
 };
 
+struct kvm_memory_slot {
+	u64 base_gfn;
+	unsigned long userspace_addr;
+};
+
 struct kvm_gfn_range {
+	const struct kvm_memory_slot *slot;
 	u64 start;
 	u64 end;
+	union {
+		struct mmu_notifier_age *age;
+	} arg;
 	bool lockless;
 };
+
+static inline unsigned long __gfn_to_hva_memslot(const struct kvm_memory_slot *slot, u64 gfn)
+{
+	return slot->userspace_addr + ((gfn - slot->base_gfn) << PAGE_SHIFT);
+}
 
 void kvm_flush_remote_tlbs(struct kvm *kvm);
 bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);
