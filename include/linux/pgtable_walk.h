@@ -498,6 +498,8 @@ static inline bool pgtable_gather_empty(const struct pgtable_gather *gather)
  * @PGTABLE_FALLBACK: those of them that were made although the switch is on, since
  *		      the secondary MMU can't be aged without its lock
  * @PGTABLE_FREED: tables freed after their grace period
+ * @PGTABLE_BATCHES: ranges that a secondary MMU was asked about in one call, by bitmap
+ * @PGTABLE_BATCH_FALLBACK: those that it was asked about part by part instead
  * @PGTABLE_NR_COUNTERS: how many counters there are
  */
 enum pgtable_walk_counter {
@@ -509,6 +511,8 @@ enum pgtable_walk_counter {
 	PGTABLE_MMU_LOCK,
 	PGTABLE_FALLBACK,
 	PGTABLE_FREED,
+	PGTABLE_BATCHES,
+	PGTABLE_BATCH_FALLBACK,
 	PGTABLE_NR_COUNTERS,
 };
 
@@ -530,6 +534,36 @@ DECLARE_STATIC_KEY_TRUE(pgtable_walk_lockless_key);
 static __always_inline bool pgtable_walk_lockless_enabled(void)
 {
 	return static_branch_likely(&pgtable_walk_lockless_key);
+}
+
+DECLARE_STATIC_KEY_TRUE(pgtable_walk_batch_key);
+DECLARE_STATIC_KEY_TRUE(pgtable_walk_consult_key);
+
+/**
+ * pgtable_walk_batch_enabled() - may secondary MMUs be asked about many pages at once?
+ *
+ * The operator's switch, pgtable_walk.batch on the command line and
+ * /sys/module/pgtable_walk/parameters/batch at run time.
+ *
+ * Return: true unless it was switched off.
+ */
+static __always_inline bool pgtable_walk_batch_enabled(void)
+{
+	return static_branch_likely(&pgtable_walk_batch_key);
+}
+
+/**
+ * pgtable_walk_consult_enabled() - do walks of MGLRU ask secondary MMUs at all?
+ *
+ * The operator's switch, pgtable_walk.consult on the command line and
+ * /sys/module/pgtable_walk/parameters/consult at run time.  While it is off, secondary
+ * MMUs are asked when a page is about to be evicted, and only then.
+ *
+ * Return: true unless it was switched off.
+ */
+static __always_inline bool pgtable_walk_consult_enabled(void)
+{
+	return static_branch_likely(&pgtable_walk_consult_key);
 }
 
 #endif /* _LINUX_PGTABLE_WALK_H */

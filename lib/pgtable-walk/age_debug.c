@@ -11,16 +11,25 @@
  *   clear START END [STEP]	mmu_notifier_clear_young() for each STEP bytes
  *   flush START END [STEP]	mmu_notifier_clear_flush_young(), likewise
  *   test  START END [STEP]	mmu_notifier_test_young() of an address each STEP bytes
+ *   batch-clear START END STEP [EVERY]
+ *				mmu_notifier_age_range(), a bit for each STEP bytes, a power of
+ *				two, of which every EVERY-th is wanted
+ *   batch-test START END STEP [EVERY]
+ *				the same, changing nothing
  *
- * STEP is a page for test, and the whole range for the others, if left out.  A read
+ * STEP is a page for test, and the whole range for clear and flush, if left out.  A read
  * returns "CALLS YOUNG NSEC" of the last command: notifier calls, how many of them
- * said young, and how long they took.
+ * said young, and how long they took.  YOUNG of a batch counts bits, and a second line
+ * lists those of the last call, as ranges like 0-3,7.
  */
+#include <linux/bitmap.h>
 #include <linux/debugfs.h>
 #include <linux/init.h>
 #include <linux/ktime.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/mmu_notifier_age.h>
 #include <linux/mutex.h>
 #include <linux/pgtable_walk.h>
 #include <linux/sched/mm.h>
@@ -29,9 +38,13 @@
 
 #include "internal.h"
 
+#define AGE_BATCH_BITS	512U
+
 struct age_file {
 	struct mm_struct *mm;
 	struct mutex lock;	/* serialises commands and protects the result */
+	DECLARE_BITMAP(want, AGE_BATCH_BITS);
+	DECLARE_BITMAP(bits, AGE_BATCH_BITS);
 	u64 calls;
 	u64 young;
 	u64 ns;
@@ -77,6 +90,7 @@ static int age_run(struct age_file *age, const char *op, u64 start, u64 end, u64
 	else if (strcmp(op, "test"))
 		return -EINVAL;
 
+	bitmap_zero(age->bits, AGE_BATCH_BITS);
 	age->calls = 0;
 	age->young = 0;
 	t0 = ktime_get();
@@ -95,12 +109,50 @@ static int age_run(struct age_file *age, const char *op, u64 start, u64 end, u64
 	return 0;
 }
 
+static int age_run_batch(struct age_file *age, bool clear, u64 start, u64 end, u64 step, u64 every)
+{
+	struct mmu_notifier_age range = {
+		.shift = ilog2(step),
+		.clear = clear,
+		.want = age->want,
+		.young = age->bits,
+	};
+	unsigned int i;
+	u64 t0;
+
+	if (!is_power_of_2(step) || end - start < step || !every)
+		return -EINVAL;
+
+	age->calls = 0;
+	age->young = 0;
+	t0 = ktime_get_ns();
+	for (; start < end; start = mmu_notifier_age_end(&range)) {
+		range.start = start;
+		range.nr = min(DIV_ROUND_UP_ULL(end - start, step), AGE_BATCH_BITS);
+		bitmap_zero(age->want, AGE_BATCH_BITS);
+		bitmap_zero(age->bits, AGE_BATCH_BITS);
+		for (i = 0; i < range.nr; i += every)
+			__set_bit(i, age->want);
+
+		if (mm_has_notifiers(age->mm))
+			mmu_notifier_age_range(age->mm, &range);
+		age->young += bitmap_weight(age->bits, range.nr);
+		age->calls++;
+
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
+	age->ns = ktime_get_ns() - t0;
+	return 0;
+}
+
 static ssize_t age_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
 {
 	struct age_file *age = file->private_data;
-	u64 arg[3] = { 0 };
+	u64 arg[4] = { 0, 0, 0, 1 };
 	char *text, *rest, *op, *word;
-	int i, ret = 0;
+	int i, max_args, ret = 0;
 
 	text = memdup_user_nul(buf, min_t(size_t, len, 128));
 	if (IS_ERR(text))
@@ -108,8 +160,9 @@ static ssize_t age_write(struct file *file, const char __user *buf, size_t len, 
 
 	rest = strim(text);
 	op = strsep(&rest, " ");
+	max_args = strncmp(op, "batch-", 6) ? 3 : 4;
 	for (i = 0; !ret && (word = strsep(&rest, " ")); i++)
-		ret = i < ARRAY_SIZE(arg) ? kstrtou64(word, 0, &arg[i]) : -EINVAL;
+		ret = i < max_args ? kstrtou64(word, 0, &arg[i]) : -EINVAL;
 	if (i < 3)
 		arg[2] = strcmp(op, "test") ? arg[1] - arg[0] : PAGE_SIZE;
 	if (ret || i < 2 || arg[0] >= arg[1] || !arg[2] || !PAGE_ALIGNED(arg[0] | arg[1] | arg[2]))
@@ -117,7 +170,11 @@ static ssize_t age_write(struct file *file, const char __user *buf, size_t len, 
 
 	if (!ret) {
 		mutex_lock(&age->lock);
-		ret = age_run(age, op, arg[0], arg[1], arg[2]);
+		if (!strcmp(op, "batch-clear") || !strcmp(op, "batch-test"))
+			ret = age_run_batch(age, !strcmp(op, "batch-clear"), arg[0], arg[1],
+					    arg[2], arg[3]);
+		else
+			ret = age_run(age, op, arg[0], arg[1], arg[2]);
 		mutex_unlock(&age->lock);
 	}
 
@@ -128,13 +185,21 @@ static ssize_t age_write(struct file *file, const char __user *buf, size_t len, 
 static ssize_t age_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
 {
 	struct age_file *age = file->private_data;
-	char text[64];
+	char *text = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	ssize_t ret;
 	int n;
 
+	if (!text)
+		return -ENOMEM;
+
 	mutex_lock(&age->lock);
-	n = scnprintf(text, sizeof(text), "%llu %llu %llu\n", age->calls, age->young, age->ns);
+	n = scnprintf(text, PAGE_SIZE, "%llu %llu %llu\n%*pbl\n", age->calls, age->young, age->ns,
+		      AGE_BATCH_BITS, age->bits);
 	mutex_unlock(&age->lock);
-	return simple_read_from_buffer(buf, len, pos, text, n);
+
+	ret = simple_read_from_buffer(buf, len, pos, text, n);
+	kfree(text);
+	return ret;
 }
 
 static const struct file_operations age_fops = {

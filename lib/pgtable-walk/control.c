@@ -18,9 +18,12 @@
 
 DEFINE_STATIC_KEY_TRUE(pgtable_walk_lockless_key);
 EXPORT_SYMBOL_GPL(pgtable_walk_lockless_key);
+DEFINE_STATIC_KEY_TRUE(pgtable_walk_batch_key);
+DEFINE_STATIC_KEY_TRUE(pgtable_walk_consult_key);
 
-static int lockless_set(const char *val, const struct kernel_param *kp)
+static int switch_set(const char *val, const struct kernel_param *kp)
 {
+	struct static_key_true *key = kp->arg;
 	bool on;
 	int ret = kstrtobool(val, &on);
 
@@ -28,24 +31,32 @@ static int lockless_set(const char *val, const struct kernel_param *kp)
 		return ret;
 
 	if (on)
-		static_branch_enable(&pgtable_walk_lockless_key);
+		static_branch_enable(key);
 	else
-		static_branch_disable(&pgtable_walk_lockless_key);
+		static_branch_disable(key);
 	return 0;
 }
 
-static int lockless_get(char *buffer, const struct kernel_param *kp)
+static int switch_get(char *buffer, const struct kernel_param *kp)
 {
-	return sysfs_emit(buffer, "%c\n", pgtable_walk_lockless_enabled() ? 'Y' : 'N');
+	struct static_key_true *key = kp->arg;
+
+	return sysfs_emit(buffer, "%c\n", static_key_enabled(key) ? 'Y' : 'N');
 }
 
-static const struct kernel_param_ops lockless_ops = {
-	.set = lockless_set,
-	.get = lockless_get,
+static const struct kernel_param_ops switch_ops = {
+	.set = switch_set,
+	.get = switch_get,
 };
 
-module_param_cb(lockless, &lockless_ops, NULL, 0644);
+module_param_cb(lockless, &switch_ops, &pgtable_walk_lockless_key, 0644);
 MODULE_PARM_DESC(lockless, "Age secondary MMUs without taking their lock (default: Y)");
+
+module_param_cb(batch, &switch_ops, &pgtable_walk_batch_key, 0644);
+MODULE_PARM_DESC(batch, "Ask secondary MMUs about many pages at once (default: Y)");
+
+module_param_cb(consult, &switch_ops, &pgtable_walk_consult_key, 0644);
+MODULE_PARM_DESC(consult, "Ask secondary MMUs in MGLRU's walks of page tables (default: Y)");
 
 static DEFINE_PER_CPU(u64[PGTABLE_NR_COUNTERS], counters);
 
@@ -58,6 +69,8 @@ static const char * const counter_names[PGTABLE_NR_COUNTERS] = {
 	[PGTABLE_MMU_LOCK] = "mmu_lock",
 	[PGTABLE_FALLBACK] = "fallback",
 	[PGTABLE_FREED] = "freed",
+	[PGTABLE_BATCHES] = "batches",
+	[PGTABLE_BATCH_FALLBACK] = "batch_fallback",
 };
 
 /**

@@ -8,7 +8,7 @@
 #include <linux/kvm_host.h>
 
 #ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
-#include <linux/pgtable_walk.h>
+#include <linux/kvm_age.h>
 
 /*
  * An architecture whose VMs differ in this defines kvm_arch_can_age_lockless(); the

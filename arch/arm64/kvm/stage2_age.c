@@ -29,7 +29,7 @@
 
 #include "stage2_format.h"
 
-/* The two loops, apart from all else: a test reads their object code for calls. */
+/* The loops, apart from all else: a test reads their object code for calls. */
 static noinline bool stage2_age_clear(const struct pgtable_tree *tree, u64 start, u64 end,
 				      struct pgtable_walk_stats *stats)
 {
@@ -48,6 +48,12 @@ bool kvm_arch_can_age_lockless(struct kvm *kvm)
 	return !is_protected_kvm_enabled();
 }
 
+static noinline void stage2_age_batch(const struct pgtable_tree *tree,
+				      struct pgtable_age_batch *batch)
+{
+	pgtable_age_batch(&stage2_format, tree, batch);
+}
+
 bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 {
 	return kvm_age_root(kvm, range, &kvm->arch.mmu.root, stage2_age_clear, true);
@@ -56,4 +62,9 @@ bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 {
 	return kvm_age_root(kvm, range, &kvm->arch.mmu.root, stage2_age_test, false);
+}
+
+bool kvm_age_gfn_batch(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return kvm_age_root_batch(kvm, range, &kvm->arch.mmu.root, stage2_age_batch);
 }

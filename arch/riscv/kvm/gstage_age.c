@@ -19,7 +19,7 @@
 
 #include "gstage_walk.h"
 
-/* The two loops, apart from all else: a test reads their object code for calls. */
+/* The loops, apart from all else: a test reads their object code for calls. */
 static noinline bool gstage_age_clear(const struct pgtable_tree *tree, u64 start, u64 end,
 				      struct pgtable_walk_stats *stats)
 {
@@ -32,6 +32,12 @@ static noinline bool gstage_age_test(const struct pgtable_tree *tree, u64 start,
 	return pgtable_age_range(&gstage_format, tree, start, end, false, stats);
 }
 
+static noinline void gstage_age_batch(const struct pgtable_tree *tree,
+				      struct pgtable_age_batch *batch)
+{
+	pgtable_age_batch(&gstage_format, tree, batch);
+}
+
 bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 {
 	return kvm_age_root(kvm, range, &kvm->arch.gstage_root, gstage_age_clear, true);
@@ -40,4 +46,9 @@ bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 {
 	return kvm_age_root(kvm, range, &kvm->arch.gstage_root, gstage_age_test, false);
+}
+
+bool kvm_age_gfn_batch(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return kvm_age_root_batch(kvm, range, &kvm->arch.gstage_root, gstage_age_batch);
 }

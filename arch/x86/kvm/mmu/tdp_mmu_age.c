@@ -25,7 +25,7 @@
 #include "spte_format.h"
 #include "tdp_mmu.h"
 
-/* The two loops, apart from all else: a test reads their object code for calls. */
+/* The loops, apart from all else: a test reads their object code for calls. */
 static noinline bool tdp_mmu_age_clear(const struct pgtable_tree *tree, u64 start, u64 end,
 				       struct pgtable_walk_stats *stats)
 {
@@ -38,26 +38,38 @@ static noinline bool tdp_mmu_age_test(const struct pgtable_tree *tree, u64 start
 	return pgtable_age_range(&spte_format, tree, start, end, false, stats);
 }
 
+static noinline void tdp_mmu_age_wanted(const struct pgtable_tree *tree,
+					struct pgtable_age_batch *batch)
+{
+	pgtable_age_batch(&spte_format, tree, batch);
+}
+
 /*
- * A gfn may be mapped by several roots, e.g. of vCPUs that differ in CPUID; those of SMM
- * map another address space.
+ * Is this a valid root of the address space, of which a gfn may be mapped by several, e.g.
+ * if vCPUs differ in CPUID?  kvm_tdp_mmu_invalidate_all_roots() may be changing the role.
  */
+static bool tdp_mmu_root_is_aged(const struct kvm_mmu_page *root, int as_id,
+				 struct pgtable_tree *tree)
+{
+	const union kvm_mmu_page_role role = { .word = READ_ONCE(root->role.word) };
+
+	*tree = spte_tree(root->spt, role.level);
+	return !role.invalid && kvm_mmu_role_as_id(role) == as_id;
+}
+
 static bool tdp_mmu_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
 {
 	const u64 start = gfn_to_gpa(range->start), end = gfn_to_gpa(range->end);
 	struct pgtable_walk_stats stats = {};
 	struct kvm_mmu_page *root;
+	struct pgtable_tree tree;
 	bool young = false;
 
 	kvm_age_assert_locks(kvm, range);
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
-		/* kvm_tdp_mmu_invalidate_all_roots() may be changing it. */
-		const union kvm_mmu_page_role role = { .word = READ_ONCE(root->role.word) };
-		const struct pgtable_tree tree = spte_tree(root->spt, role.level);
-
-		if (role.invalid || kvm_mmu_role_as_id(role) != range->slot->as_id)
+		if (!tdp_mmu_root_is_aged(root, range->slot->as_id, &tree))
 			continue;
 
 		if (clear)
@@ -81,4 +93,16 @@ bool kvm_tdp_mmu_age_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
 bool kvm_tdp_mmu_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 {
 	return tdp_mmu_age(kvm, range, false);
+}
+
+void kvm_tdp_mmu_age_batch(struct kvm *kvm, int as_id, struct pgtable_age_batch *batch)
+{
+	struct kvm_mmu_page *root;
+	struct pgtable_tree tree;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link)
+		if (tdp_mmu_root_is_aged(root, as_id, &tree))
+			tdp_mmu_age_wanted(&tree, batch);
+	rcu_read_unlock();
 }

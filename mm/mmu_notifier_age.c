@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Ask secondary MMUs about many parts of a range at once, or, those that can't answer
+ * so, about one part after the other.
+ */
+#include <linux/bitmap.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mmu_notifier_age.h>
+#include <linux/pgtable_walk.h>
+
+/* What was asked of a subscriber before there was ->age_range(), part by part. */
+static bool age_part_by_part(struct mmu_notifier *subscription, struct mm_struct *mm,
+			     struct mmu_notifier_age *age)
+{
+	const struct mmu_notifier_ops *ops = subscription->ops;
+	const unsigned long size = 1UL << age->shift;
+	bool young = false;
+	unsigned int i;
+
+	if (age->clear ? !ops->clear_young : !ops->test_young)
+		return false;
+
+	for_each_set_bit(i, age->want, age->nr) {
+		const unsigned long addr = age->start + ((unsigned long)i << age->shift);
+
+		if (age->clear ? !ops->clear_young(subscription, mm, addr, addr + size) :
+				 !ops->test_young(subscription, mm, addr))
+			continue;
+		__set_bit(i, age->young);
+		young = true;
+	}
+
+	pgtable_walk_count(PGTABLE_BATCH_FALLBACK, 1);
+	return young;
+}
+
+/**
+ * mmu_notifier_age_one() - ask one secondary MMU
+ * @subscription: the subscriber
+ * @mm: its address space
+ * @age: what is asked; bits are added to what earlier subscribers answered
+ *
+ * A subscriber that can't answer without the lock of its MMU says -EOPNOTSUPP, now or as
+ * soon as it can't any more, and has then touched nothing.  It gets the calls that it
+ * would get if there was no ->age_range(); so do all while batching is switched off.
+ *
+ * Context: SRCU read section of the mmu notifiers; page-table locks may be held.
+ *
+ * Return: true if it knows of a wanted part that was used.
+ */
+bool mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
+			  struct mmu_notifier_age *age)
+{
+	int ret = -EOPNOTSUPP;
+
+	if (subscription->ops->age_range && pgtable_walk_batch_enabled())
+		ret = subscription->ops->age_range(subscription, mm, age);
+	if (ret == -EOPNOTSUPP)
+		return age_part_by_part(subscription, mm, age);
+
+	pgtable_walk_count(PGTABLE_BATCHES, 1);
+	return ret;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: Age many pages in one walk
+///
+/// Answer ->age_range(): the range as a whole is looked up in the memslots, all that
+/// overlap and of all address spaces, and handed to the architecture, which walks its
+/// tables once and sets the bits of the wanted pages that were used. VMs that can't be
+/// aged without mmu_lock say so, when asked, and get one call a page as before.
+// File: include/linux/kvm_host.h
+// Hunks: 6.12 union kvm_mmu_notifier_arg 1
+// Applied: 6.12 union kvm_mmu_notifier_arg \bage\b
+// File: virt/kvm/kvm_main.c
+// Hunks: 6.12 kvm_mmu_notifier_ops 1
+// Applied: 6.12 kvm_mmu_notifier_ops \bage_range\b
+
+@@
+@@
+ union kvm_mmu_notifier_arg {
+ 	unsigned long attributes;
++	struct mmu_notifier_age *age;
+ };
+
+@@
+identifier ops;
+@@
+ struct mmu_notifier_ops ops = {
+ 	...,
+ 	.test_young = kvm_mmu_notifier_test_young,
++	.age_range = kvm_mmu_notifier_age_range,
+ 	...,
+ };

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/// mm: multi-gen LRU: Ask secondary MMUs once for a page table
+///
+/// Walks of page tables, and of the neighbours of a page that reclaim found young, ask
+/// secondary MMUs about every page. Run ahead under the page-table lock, collect the
+/// pages that the walk is about, and ask once for up to 512 of them. What counts as
+/// young, and for whom, stays as it is, and so do the statistics and the Bloom filters.
+///
+/// The first page of a look-around is still asked about alone: unless it is young, its
+/// neighbours are none of reclaim's business.
+// File: mm/vmscan.c
+// Hunks: 6.12 - 1
+// Hunks: 6.12 walk_pte_range 3
+// Hunks: 6.12 walk_pmd_range_locked 3
+// Hunks: 6.12 lru_gen_look_around 3
+// Applied: 6.12 - "lru_gen_age\.h"
+// Applied: 6.12 walk_pte_range \blru_gen_age_clear_pte\b
+// Applied: 6.12 walk_pmd_range_locked \blru_gen_age_clear_pmd\b
+// Applied: 6.12 lru_gen_look_around \blru_gen_age_clear_pte\b
+
+@@
+@@
+ #include "internal.h"
++#include "lru_gen_age.h"
+
+@@
+identifier args;
+symbol walk;
+@@
+ walk_pte_range(..., struct mm_walk *args)
+ {
+ 	...
+ 	struct lru_gen_mm_walk *walk = args->private;
++	struct lru_gen_age age = {};
+ 	...
+ }
+
+@@
+identifier args;
+symbol walk, memcg, pgdat, pte, addr, end, i, ptent;
+typedef pte_t;
+@@
+ walk_pte_range(..., struct mm_walk *args)
+ {
+ 	<...
+(
+ 	pte_t ptent = ptep_get(pte + i);
++
++	if (lru_gen_age_is_due(&age, args->mm, addr))
++		lru_gen_age_ptes(&age, args->vma, pte + i, addr, end, memcg, pgdat,
++				 walk->can_swap);
+|
+-	if (!ptep_clear_young_notify(args->vma, addr, pte + i))
+-		continue;
++	if (!lru_gen_age_clear_pte(&age, args->vma, addr, pte + i))
++		continue;
+)
+ 	...>
+ }
+
+@@
+identifier args;
+symbol walk;
+@@
+ walk_pmd_range_locked(..., struct mm_walk *args, ...)
+ {
+ 	...
+ 	struct lru_gen_mm_walk *walk = args->private;
++	struct lru_gen_age age = {};
+ 	...
+ }
+
+@@
+typedef pud_t;
+identifier pud, addr, args, vma, first, bitmap;
+symbol walk, memcg, pgdat, pmd;
+@@
+ walk_pmd_range_locked(pud_t *pud, unsigned long addr, struct vm_area_struct *vma,
+		       struct mm_walk *args, unsigned long *bitmap, unsigned long *first)
+ {
+ 	<...
+ 	arch_enter_lazy_mmu_mode();
++	lru_gen_age_pmds(&age, vma, pmd, *first, bitmap, memcg, pgdat, walk->can_swap);
+ 	...>
+ }
+
+@@
+expression vma, addr, pmd;
+@@
+-pmdp_clear_young_notify(vma, addr, pmd)
++lru_gen_age_clear_pmd(&age, vma, addr, pmd)
+
+@@
+symbol walk, memcg, pgdat, pte, addr, end, i, ptent, vma, can_swap;
+typedef pte_t;
+@@
+ lru_gen_look_around(...)
+ {
+ 	...
+ 	struct lru_gen_mm_walk *walk;
++	struct lru_gen_age age = {};
+ 	...
+ }
+
+@@
+symbol memcg, pgdat, pte, addr, end, i, ptent, vma, can_swap;
+typedef pte_t;
+@@
+ lru_gen_look_around(...)
+ {
+ 	<...
+(
+ 	pte_t ptent = ptep_get(pte + i);
++
++	if (lru_gen_age_is_due(&age, vma->vm_mm, addr))
++		lru_gen_age_ptes(&age, vma, pte + i, addr, end, memcg, pgdat, can_swap);
+|
+-	if (!ptep_clear_young_notify(vma, addr, pte + i))
+-		continue;
++	if (!lru_gen_age_clear_pte(&age, vma, addr, pte + i))
++		continue;
+)
+ 	...>
+ }
