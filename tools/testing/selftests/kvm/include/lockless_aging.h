@@ -157,6 +157,8 @@ struct la_stats {
 	uint64_t mmu_lock;
 	uint64_t fallback;
 	uint64_t freed;
+	uint64_t batches;
+	uint64_t batch_fallback;
 };
 
 static inline void la_stats_zero(void)
@@ -194,6 +196,8 @@ static inline struct la_stats la_stats_read(void)
 		.mmu_lock	= la_stat(text, "mmu_lock"),
 		.fallback	= la_stat(text, "fallback"),
 		.freed		= la_stat(text, "freed"),
+		.batches	= la_stat(text, "batches"),
+		.batch_fallback	= la_stat(text, "batch_fallback"),
 	};
 }
 
