@@ -15,7 +15,8 @@
 ///  - their entries: one cmpxchg on the value that was looked at, same place.
 ///
 /// clear_flush_young() still flushes TLBs if something was young; that never needed
-/// mmu_lock. Names are those that later kernels have for the same thing.
+/// mmu_lock, and the counters of flushes have never been exact. Names are those that later
+/// kernels have for the same thing.
 // File: include/linux/kvm_host.h
 // Hunks: 6.12 struct kvm_gfn_range 1
 // Applied: 6.12 struct kvm_gfn_range \blockless\b
@@ -23,11 +24,13 @@
 // Hunks: 6.12 - 1
 // Hunks: 6.12 struct kvm_mmu_notifier_range 1
 // Hunks: 6.12 __kvm_handle_hva_range 3
+// Hunks: 6.12 kvm_flush_remote_tlbs 2
 // Hunks: 6.12 kvm_handle_hva_range 3
 // Hunks: 6.12 kvm_handle_hva_range_no_flush 3
 // Applied: 6.12 - lockless_aging\.h
 // Applied: 6.12 struct kvm_mmu_notifier_range \blockless\b
 // Applied: 6.12 __kvm_handle_hva_range if \(!range->lockless\)
+// Applied: 6.12 kvm_flush_remote_tlbs \bdata_race\b
 // Applied: 6.12 kvm_handle_hva_range \bkvm_age_lockless\b
 // Applied: 6.12 kvm_handle_hva_range_no_flush \bkvm_age_lockless\b
 
@@ -94,4 +97,15 @@ symbol false;
 +	r = __kvm_handle_hva_range(kvm, &range);
 +	kvm_count_aging(r.found_memslot, range.lockless);
 +	return r.ret;
+ }
+
+@@
+identifier kvm, counter;
+@@
+ kvm_flush_remote_tlbs(struct kvm *kvm)
+ {
+ 	<...
+-	++kvm->stat.generic.counter
++	data_race(++kvm->stat.generic.counter)
+ 	...>
  }

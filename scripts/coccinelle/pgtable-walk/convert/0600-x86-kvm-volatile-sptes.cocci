@@ -12,6 +12,8 @@
 /// they replace it, let them keep what has become of A since, unless A is what they
 /// change; write down in one place who changes what, spte_volatile.h.
 ///
+/// What is only looked at is read once, where A matters to nobody.
+///
 /// Zapping a leaf that is accessed and dirty costs a locked instruction where it was a
 /// store, beside the handling of the page that follows.
 // Options: --macro-file-builtins fname.h
@@ -32,6 +34,10 @@
 // Applied: 6.12 - !\bspte_has_volatile_bits\b
 // Applied: 6.12 kvm_tdp_mmu_write_spte \bspte_replace\b
 // File: arch/x86/kvm/mmu/mmu.c
+// Hunks: 6.12 shadow_mmu_split_huge_page 1
+// Hunks: 6.12 __direct_pte_prefetch 1
+// Hunks: 6.12 __rmap_clear_dirty 1
+// Hunks: 6.12 spte_wrprot_for_clear_dirty 1
 // Hunks: 6.12 - 1
 // Hunks: 6.12 mmu_spte_update_no_track 3
 // Hunks: 6.12 mmu_spte_update 2
@@ -39,7 +45,7 @@
 // Hunks: 6.12 spte_write_protect 2
 // Hunks: 6.12 spte_clear_dirty 2
 // Hunks: 6.12 kvm_rmap_age_gfn_range 1
-// Hunks: 6.12 mmu_set_spte 1
+// Hunks: 6.12 mmu_set_spte 4
 // Applied: 6.12 - "spte_volatile\.h"
 // Applied: 6.12 mmu_spte_update_no_track \bspte_replace\b
 // Applied: 6.12 mmu_spte_clear_track_bits !volatile_bits
@@ -179,3 +185,20 @@ identifier f = { mmu_spte_update, mmu_spte_update_no_track };
 @@
 -f(sptep, spte)
 +f(sptep, READ_ONCE(*sptep), spte)
+
+@@
+identifier f = { __direct_pte_prefetch, mmu_set_spte, spte_wrprot_for_clear_dirty,
+		 __rmap_clear_dirty, shadow_mmu_split_huge_page };
+identifier read = { is_shadow_present_pte, is_large_pte, spte_ad_enabled,
+		    spte_ad_need_write_protect, spte_to_pfn };
+expression e;
+@@
+ f(...)
+ {
+ 	<...
+ 	read(
+-	     *e
++	     READ_ONCE(*e)
+	    )
+ 	...>
+ }
