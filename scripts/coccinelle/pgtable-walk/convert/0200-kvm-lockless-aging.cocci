@@ -105,7 +105,8 @@ identifier kvm, counter;
  kvm_flush_remote_tlbs(struct kvm *kvm)
  {
  	<...
--	++kvm->stat.generic.counter
-+	data_race(++kvm->stat.generic.counter)
+-	++kvm->stat.generic.counter;
++	/* Not exact: some flush without mmu_lock. */
++	data_race(++kvm->stat.generic.counter);
  	...>
  }
