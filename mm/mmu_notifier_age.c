@@ -8,6 +8,8 @@
 #include <linux/mmu_notifier_age.h>
 #include <linux/pgtable_walk.h>
 
+#include <trace/events/pgtable_walk.h>
+
 /* What was asked of a subscriber before there was ->age_range(), part by part. */
 static bool age_part_by_part(struct mmu_notifier *subscription, struct mm_struct *mm,
 			     struct mmu_notifier_age *age)
@@ -30,8 +32,15 @@ static bool age_part_by_part(struct mmu_notifier *subscription, struct mm_struct
 		young = true;
 	}
 
-	pgtable_walk_count(PGTABLE_BATCH_FALLBACK, 1);
 	return young;
+}
+
+static bool age_without_batch(struct mmu_notifier *subscription, struct mm_struct *mm,
+			      struct mmu_notifier_age *age, enum pgtable_walk_counter reason)
+{
+	pgtable_walk_count(PGTABLE_BATCH_FALLBACK, 1);
+	pgtable_walk_count(reason, 1);
+	return age_part_by_part(subscription, mm, age);
 }
 
 /**
@@ -51,13 +60,31 @@ static bool age_part_by_part(struct mmu_notifier *subscription, struct mm_struct
 bool mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
 			  struct mmu_notifier_age *age)
 {
-	int ret = -EOPNOTSUPP;
+	int ret;
 
-	if (subscription->ops->age_range && pgtable_walk_batch_enabled())
-		ret = subscription->ops->age_range(subscription, mm, age);
+	if (!subscription->ops->age_range)
+		return age_without_batch(subscription, mm, age, PGTABLE_BATCH_UNABLE);
+	if (!pgtable_walk_batch_enabled())
+		return age_without_batch(subscription, mm, age, PGTABLE_BATCH_OFF);
+
+	ret = subscription->ops->age_range(subscription, mm, age);
 	if (ret == -EOPNOTSUPP)
-		return age_part_by_part(subscription, mm, age);
+		return age_without_batch(subscription, mm, age, PGTABLE_BATCH_LOCKED);
 
 	pgtable_walk_count(PGTABLE_BATCHES, 1);
 	return ret;
+}
+
+/**
+ * mmu_notifier_age_done() - count and trace what all secondary MMUs said
+ * @age: the question, answered
+ */
+void mmu_notifier_age_done(const struct mmu_notifier_age *age)
+{
+	const unsigned int wanted = bitmap_weight(age->want, age->nr);
+	const unsigned int young = bitmap_weight(age->young, age->nr);
+
+	pgtable_walk_count(PGTABLE_BATCH_WANTED, wanted);
+	pgtable_walk_count(PGTABLE_BATCH_YOUNG, young);
+	trace_pgtable_walk_batch(age, wanted, young);
 }

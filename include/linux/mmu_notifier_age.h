@@ -45,6 +45,7 @@ static inline unsigned long mmu_notifier_age_end(const struct mmu_notifier_age *
 bool mmu_notifier_age_range(struct mm_struct *mm, struct mmu_notifier_age *age);
 bool mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
 			  struct mmu_notifier_age *age);
+void mmu_notifier_age_done(const struct mmu_notifier_age *age);
 #endif
 
 #endif /* _LINUX_MMU_NOTIFIER_AGE_H */

@@ -499,7 +499,14 @@ static inline bool pgtable_gather_empty(const struct pgtable_gather *gather)
  *		      the secondary MMU can't be aged without its lock
  * @PGTABLE_FREED: tables freed after their grace period
  * @PGTABLE_BATCHES: ranges that a secondary MMU was asked about in one call, by bitmap
- * @PGTABLE_BATCH_FALLBACK: those that it was asked about part by part instead
+ * @PGTABLE_BATCH_WANTED: parts that were asked about by bitmap or instead of it, however
+ *			  many secondary MMUs there are
+ * @PGTABLE_BATCH_YOUNG: those of them that were used
+ * @PGTABLE_BATCH_FALLBACK: ranges that a secondary MMU was asked about part by part
+ *			    instead, for one of these reasons:
+ * @PGTABLE_BATCH_OFF: the operator's switch is off
+ * @PGTABLE_BATCH_UNABLE: the secondary MMU has no such operation
+ * @PGTABLE_BATCH_LOCKED: it can't do without its lock
  * @PGTABLE_NR_COUNTERS: how many counters there are
  */
 enum pgtable_walk_counter {
@@ -512,7 +519,12 @@ enum pgtable_walk_counter {
 	PGTABLE_FALLBACK,
 	PGTABLE_FREED,
 	PGTABLE_BATCHES,
+	PGTABLE_BATCH_WANTED,
+	PGTABLE_BATCH_YOUNG,
 	PGTABLE_BATCH_FALLBACK,
+	PGTABLE_BATCH_OFF,
+	PGTABLE_BATCH_UNABLE,
+	PGTABLE_BATCH_LOCKED,
 	PGTABLE_NR_COUNTERS,
 };
 

@@ -70,7 +70,12 @@ static const char * const counter_names[PGTABLE_NR_COUNTERS] = {
 	[PGTABLE_FALLBACK] = "fallback",
 	[PGTABLE_FREED] = "freed",
 	[PGTABLE_BATCHES] = "batches",
+	[PGTABLE_BATCH_WANTED] = "batch_wanted",
+	[PGTABLE_BATCH_YOUNG] = "batch_young",
 	[PGTABLE_BATCH_FALLBACK] = "batch_fallback",
+	[PGTABLE_BATCH_OFF] = "batch_off",
+	[PGTABLE_BATCH_UNABLE] = "batch_unable",
+	[PGTABLE_BATCH_LOCKED] = "batch_locked",
 };
 
 /**

@@ -158,7 +158,12 @@ struct la_stats {
 	uint64_t fallback;
 	uint64_t freed;
 	uint64_t batches;
+	uint64_t batch_wanted;
+	uint64_t batch_young;
 	uint64_t batch_fallback;
+	uint64_t batch_off;
+	uint64_t batch_unable;
+	uint64_t batch_locked;
 };
 
 static inline void la_stats_zero(void)
@@ -197,7 +202,12 @@ static inline struct la_stats la_stats_read(void)
 		.fallback	= la_stat(text, "fallback"),
 		.freed		= la_stat(text, "freed"),
 		.batches	= la_stat(text, "batches"),
+		.batch_wanted	= la_stat(text, "batch_wanted"),
+		.batch_young	= la_stat(text, "batch_young"),
 		.batch_fallback	= la_stat(text, "batch_fallback"),
+		.batch_off	= la_stat(text, "batch_off"),
+		.batch_unable	= la_stat(text, "batch_unable"),
+		.batch_locked	= la_stat(text, "batch_locked"),
 	};
 }
 
