@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Break a converted kernel in known ways, build it, boot it, and see the named test fail.
 
-Each block of the list is one way: what is broken (Name, File, Replace, By, as in cocci/sabotage.list), which
+Each block of the lists is one way: what is broken (Name, File, Replace, By, as in cocci/sabotage.list), which
 kernel of the lab to build (Kernel, default debug), on which machine to boot it (Machine, default the first),
 with which kernel arguments (Args) and which test as in a plan (Run), and a regular expression that the console
 must then match (Says).  The tree is put back as it was, whatever happens; 'make apply' does the same.
@@ -65,17 +65,17 @@ def main():
     parser.add_argument("--tree", required=True, help="the converted kernel tree")
     parser.add_argument("--machine", required=True, help="where to boot if a sabotage does not say")
     parser.add_argument("--only", default="", help="a regular expression: those whose names it matches")
-    parser.add_argument("list", type=pathlib.Path)
+    parser.add_argument("lists", nargs="+", type=pathlib.Path)
     args = parser.parse_args()
 
     ktap = Ktap()
-    for sabotage in read_sabotages(args.list):
+    for sabotage in [way for path in args.lists for way in read_sabotages(path)]:
         if re.search(args.only, sabotage["Name"]):
             started = time.monotonic()
             problems = run(args, sabotage)
             ktap.result(f"{sabotage['Name']}: {sabotage['Run']} # {time.monotonic() - started:.0f} s", problems)
     if not ktap.count:
-        sys.exit(f"{args.list}: no sabotage's name matches {args.only}")
+        sys.exit(f"no sabotage's name matches {args.only}; the names are in {', '.join(map(str, args.lists))}")
     ktap.finish()
 
 
