@@ -28,6 +28,7 @@ KERNEL_BUG = re.compile(
     r"|page allocation failure|Out of memory")
 RACE = re.compile(r"^BUG: KCSAN: data-race in (\S+)(?: / (\S+))?$")
 KCSAN_ON = re.compile(r"^kcsan: enabled early$")
+FIGURE = re.compile(r"^# figure (\S+) (\d+)$")
 MAX_BUG_LINES = 5
 LAST_LINES = 6
 
@@ -74,6 +75,7 @@ class Console:
         self.bugs = []
         self.races = collections.Counter()
         self.kcsan = False
+        self.figures = {}           # name -> number, printed by a test to be compared
         self.finished = False
         self.panicked = False
         self.report = []
@@ -155,6 +157,11 @@ class Console:
         else:
             self.add("kcsan", "pass", f"{self.races.total()} reports, all known from stock")
 
+    def print_figures(self, stock):
+        """What tests measured, beside what the stock kernel does."""
+        for name, value in self.figures.items():
+            print(f"{self.margin}# {name}: {value}, on stock {stock.get(name, 'not measured')}")
+
     def output_of_test(self, text):
         self.output.append(text)
         if text == "starts":
@@ -164,6 +171,8 @@ class Console:
             self.in_report = True
         elif text.startswith("-----END REPORT"):
             self.in_report = False
+        elif match := FIGURE.match(text):
+            self.figures[match[1]] = int(match[2])
         elif self.in_report:
             self.report.append(text)
 
@@ -224,6 +233,8 @@ def main():
     parser.add_argument("--record", type=Path, help="write the results there, as --stock reads them")
     parser.add_argument("--races", type=Path, help="data races that KCSAN reports on the stock kernel")
     parser.add_argument("--record-races", type=Path, help="add those that it reports, as --races reads them")
+    parser.add_argument("--figures", type=Path, help="figures of tests on the stock kernel to print beside these")
+    parser.add_argument("--record-figures", type=Path, help="write them, as --figures reads them")
     parser.add_argument("--report", help="a test prints a report: write it to BUILD/REPORT.txt and .json")
     parser.add_argument("--kunit", action="append", default=[], help="a KUnit suite that must have run")
     parser.add_argument("command", nargs="+", help="QEMU and its arguments")
@@ -255,6 +266,8 @@ def main():
         races = console.races.keys() | (read_stock(args.record_races) if args.record_races.exists() else ())
     if args.races or args.record_races or console.races:
         console.judge_races(races)
+    if args.figures:
+        console.print_figures(dict(line.split() for line in read_stock(args.figures)))
     table = ""
     if args.report and plan.keys() == {n for n in plan if console.results[n]["result"] == "pass"}:
         try:
@@ -271,6 +284,8 @@ def main():
     print(table, end="")
     if args.record_races and not counts["fail"]:
         args.record_races.write_text("".join(f"{race}\n" for race in sorted(races)))
+    if args.record_figures and not counts["fail"]:
+        args.record_figures.write_text("".join(f"{name} {value}\n" for name, value in console.figures.items()))
     if args.record and not (wrong or console.bugs):
         args.record.write_text("".join(f"{n} {console.results[n]['result']}\n" for n in sorted(plan)))
     elif args.record:

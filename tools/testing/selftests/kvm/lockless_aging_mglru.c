@@ -41,7 +41,7 @@ static bool passed = true;	/* the test that this process runs */
 } while (0)
 
 /* A line that can be compared with that of another kernel. */
-static void figure(const char *name, uint64_t value)
+static void print_figure(const char *name, uint64_t value)
 {
 	ksft_print_msg("figure %s %lu\n", name, value);
 }
@@ -210,6 +210,40 @@ static uint64_t young_in_guest(struct la_vm *v, char *mem, uint64_t first, uint6
 /*
  * What is asked
  */
+
+#define TRACING		"/sys/kernel/debug/tracing/"
+#define TRACE_BATCH	TRACING "events/pgtable_walk/pgtable_walk_batch/enable"
+
+static void trace_event(void)
+{
+	const uint64_t pages = 2 * LA_CHUNK_PAGES;
+	static char text[1 << 16];
+	uint64_t wanted, young, all_wanted = 0, all_young = 0;
+	struct la_stats stats;
+	struct la_vm v;
+	char *line;
+
+	create_guest(&v, pages);
+	use(&v, pages);
+	la_write(TRACING "trace", "");
+	la_stats_zero();
+	la_write(TRACE_BATCH, "1");
+	age();
+	la_write(TRACE_BATCH, "0");
+	stats = la_stats_read();
+
+	TEST_ASSERT(la_read(TRACING "trace", text, sizeof(text)), "Cannot read the trace");
+	for (line = strstr(text, "pgtable_walk_batch: "); line;
+	     line = strstr(line + 1, "pgtable_walk_batch: ")) {
+		CHECK(sscanf(line, "%*s clear %*x-%*x shift=%*u wanted=%lu young=%lu",
+			     &wanted, &young) == 2);
+		all_wanted += wanted;
+		all_young += young;
+	}
+	CHECK(all_wanted == stats.batch_wanted && all_wanted >= pages);
+	CHECK(all_young == stats.batch_young && all_young >= pages);
+	la_vm_free(&v);
+}
 
 static void counts(void)
 {
@@ -486,8 +520,8 @@ static void hot_and_cold(void)
 
 	create_guest(&v, guest_pages());
 	lru = classify(&v);
-	figure("young_pages", young_pages(&lru, 2));
-	figure("old_pages", old_pages(&lru, 2));
+	print_figure("young_pages", young_pages(&lru, 2));
+	print_figure("old_pages", old_pages(&lru, 2));
 	/* Of both kinds: cold ones among the young would make up for hot ones that are not. */
 	CHECK(young_pages(&lru, 2) >= (long)hot_pages * 9 / 10);
 	CHECK(old_pages(&lru, 2) >= (long)cold_pages * 9 / 10);
@@ -562,8 +596,8 @@ static void proactive_reclaim(void)
 	evict(cold_pages / 2);
 	hot = swapped_out(mem, hot_pages);
 	cold = swapped_out(mem + (hot_pages << LA_PAGE_SHIFT), cold_pages);
-	figure("reclaimed_hot_pages", hot);
-	figure("reclaimed_cold_pages", cold);
+	print_figure("reclaimed_hot_pages", hot);
+	print_figure("reclaimed_cold_pages", cold);
 	CHECK(hot <= hot_pages / 10);
 	CHECK(cold >= cold_pages / 4);
 	la_vm_free(&v);
@@ -641,8 +675,10 @@ static const struct test {
 	bool on_stock;
 	bool swaps;
 	bool thp;
+	const char *file;	/* that it needs */
 } tests[] = {
 	{ "counts", counts },
+	{ "trace_event", trace_event, .file = TRACE_BATCH },
 	{ "batch_switched_off", batch_switched_off },
 	{ "consult_switched_off", consult_switched_off },
 	{ "every_subscriber", every_subscriber },
@@ -669,6 +705,10 @@ static void run(const struct test *test)
 	}
 	if (test->swaps && !swap_device) {
 		ksft_test_result_skip("%s: needs -s device\n", test->name);
+		return;
+	}
+	if (test->file && access(test->file, W_OK)) {
+		ksft_test_result_skip("%s: needs %s\n", test->name, test->file);
 		return;
 	}
 	if (test->thp && !thp_configured()) {
