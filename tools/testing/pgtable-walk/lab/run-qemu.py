@@ -236,6 +236,8 @@ def main():
     parser.add_argument("--figures", type=Path, help="figures of tests on the stock kernel to print beside these")
     parser.add_argument("--record-figures", type=Path, help="write them, as --figures reads them")
     parser.add_argument("--report", help="a test prints a report: write it to BUILD/REPORT.txt and .json")
+    parser.add_argument("--lost-once", action="store_true",
+                        help="boot again, once, if the machine is gone without a word")
     parser.add_argument("--kunit", action="append", default=[], help="a KUnit suite that must have run")
     parser.add_argument("command", nargs="+", help="QEMU and its arguments")
     args = parser.parse_args()
@@ -245,14 +247,20 @@ def main():
     races = set(read_stock(args.races)) if args.races else set()
     (args.build / "log").mkdir(parents=True, exist_ok=True)
     log_path = args.build / "log" / f"{args.name}.console"
-    console = Console(plan, stock, "  " if args.record else "")
     started = time.monotonic()
-    with log_path.open("wb") as log:
-        log.write((" ".join(args.command) + "\n").encode())
-        wrong = boot(args.command, console, log, BOOT_SECONDS + sum(plan.values()),
-                     BOOT_SECONDS + max(plan.values()))
-    if not console.finished and not wrong:
+    for lost_before in (False, True):
+        console = Console(plan, stock, "  " if args.record else "")
+        with log_path.open("wb") as log:
+            log.write((" ".join(args.command) + "\n").encode())
+            wrong = boot(args.command, console, log, BOOT_SECONDS + sum(plan.values()),
+                         BOOT_SECONDS + max(plan.values()))
+        if console.finished or wrong:
+            break
         wrong = "the machine went down before the tests were over"
+        if lost_before or not args.lost_once or console.bugs:
+            break
+        log_path.replace(log_path.with_suffix(".lost"))
+        print(f"# {wrong}, without a word of the kernel: QEMU does that at times; once more")
     for name in [name for name in plan if name not in console.results]:
         console.add(name, "fail", "did not finish")
     for suite in args.kunit:
