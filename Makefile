@@ -23,7 +23,7 @@ HOST := $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(BUILD)/host
 PKGS_kernel = gcc make flex bison bc libelf-dev libssl-dev cpio ccache rsync \
 	$(foreach arch,$(ARCHES),$(PKGS_$(arch)))
 PKGS_arm64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
-PKGS_riscv := gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc opensbi
+PKGS_riscv := gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc opensbi device-tree-compiler
 PKGS_x86 := libc6-dev qemu-system-x86
 PKGS_cocci := coccinelle
 PKGS_static = sparse $(PKGS_cocci) $(PKGS_kernel)

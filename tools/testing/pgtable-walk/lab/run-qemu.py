@@ -239,6 +239,7 @@ def main():
     parser.add_argument("--lost-once", action="store_true",
                         help="boot again, once, if the machine is gone without a word")
     parser.add_argument("--kunit", action="append", default=[], help="a KUnit suite that must have run")
+    parser.add_argument("--runs", action="append", default=[], help="a test that must not skip")
     parser.add_argument("command", nargs="+", help="QEMU and its arguments")
     args = parser.parse_args()
 
@@ -266,6 +267,9 @@ def main():
     for suite in args.kunit:
         if not any(name.startswith(suite + ".") for name in console.results):
             console.add(suite, "fail", "the KUnit suite did not run")
+    for name in args.runs:
+        if console.results.get(name, {"result": "skip"})["result"] == "skip":
+            console.add(f"{name}-runs", "fail", "skipped, on a machine that has all it needs")
     for number, bug in enumerate(console.bugs + ([wrong] if wrong else []), 1):
         console.add(f"console-{number}", "fail", bug)
     for name in stock.keys() - plan.keys():
