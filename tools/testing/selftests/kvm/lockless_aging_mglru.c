@@ -662,7 +662,7 @@ static void memory_max(void)
 	base = stream_through("memory_max_with_mmu_lock");
 	la_set_lockless(true);
 	/* One page in fifty, of those that could have been missing, is noise. */
-	CHECK(ours <= base + 2 * 28 * hot_pages / 50);
+	CHECK(ours <= base + 2 * cold_pages / LA_CHUNK_PAGES * hot_pages / 50);
 }
 
 /*
@@ -744,7 +744,8 @@ static void help(const char *name)
 {
 	unsigned int i;
 
-	printf("usage: %s [-h] [-s device] [-n test]\n"
+	printf("usage: %s [-h] [-m MiB] [-s device] [-n test]\n"
+	       " -m: most memory of a guest, in units of 16 MiB (default: 64)\n"
 	       " -s: a block device to swap to; what is on it is lost\n"
 	       " -n: one of these alone:\n", name);
 	for (i = 0; i < ARRAY_SIZE(tests); i++)
@@ -758,8 +759,12 @@ int main(int argc, char **argv)
 	unsigned int i, nr = 0;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "hs:n:")) != -1) {
+	while ((opt = getopt(argc, argv, "hm:s:n:")) != -1) {
 		switch (opt) {
+		case 'm':
+			hot_pages = atoi_positive("MiB", optarg) / 16 * LA_CHUNK_PAGES;
+			cold_pages = 7 * hot_pages;
+			break;
 		case 's':
 			swap_device = optarg;
 			break;
@@ -773,7 +778,7 @@ int main(int argc, char **argv)
 	}
 	for (i = 0; i < ARRAY_SIZE(tests); i++)
 		nr += !only || !strcmp(only, tests[i].name);
-	if (!nr) {
+	if (!nr || !hot_pages) {
 		help(argv[0]);
 		return KSFT_FAIL;
 	}
