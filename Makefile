@@ -88,8 +88,13 @@ check:
 check-host:
 	@$(HOST) check bench objcheck
 
+# Tests of signals and full disks mostly wait, and leave a CPU to the checks.
+.PHONY: cocci-apply cocci-checks
 check-cocci: apply
+	@$(MAKE) --no-print-directory -j2 --output-sync=target cocci-apply cocci-checks
+cocci-apply:
 	@$(SCRIPTS)/test_apply.py --base $(STOCK)
+cocci-checks:
 	@$(TESTS)/cocci/run.py --stock $(STOCK) --converted $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
 
 check-static: apply
