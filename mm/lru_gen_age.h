@@ -85,12 +85,17 @@ static inline bool lru_gen_age_knows(const struct lru_gen_age *age, struct mm_st
 	return mm_has_notifiers(mm) && addr >= age->range.start && addr < age->next;
 }
 
-/* As ptep_clear_young_notify(), but that secondary MMUs were asked before. */
+/*
+ * As ptep_clear_young_notify(), but that secondary MMUs were asked before, or are not to be
+ * asked.  What did not fit into the question is asked about here.
+ */
 static inline bool lru_gen_age_clear_pte(const struct lru_gen_age *age, struct vm_area_struct *vma,
 					 unsigned long addr, pte_t *ptep)
 {
 	bool young;
 
+	if (!pgtable_walk_consult_enabled())
+		return ptep_test_and_clear_young(vma, addr, ptep);
 	if (!lru_gen_age_knows(age, vma->vm_mm, addr))
 		return ptep_clear_young_notify(vma, addr, ptep);
 
@@ -103,6 +108,8 @@ static inline bool lru_gen_age_clear_pmd(const struct lru_gen_age *age, struct v
 {
 	bool young;
 
+	if (!pgtable_walk_consult_enabled())
+		return pmdp_test_and_clear_young(vma, addr, pmdp);
 	if (!lru_gen_age_knows(age, vma->vm_mm, addr))
 		return pmdp_clear_young_notify(vma, addr, pmdp);
 

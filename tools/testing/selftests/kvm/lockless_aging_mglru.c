@@ -386,12 +386,13 @@ static void vmas_that_share_a_table(void)
 	for (i = first; i < last; i++)
 		mem[i << LA_PAGE_SHIFT] = 1;
 	munmap(mem, first << LA_PAGE_SHIFT);
-	mprotect(mem + (60 << LA_PAGE_SHIFT), 40 << LA_PAGE_SHIFT, PROT_READ);
 	munmap(mem + (200 << LA_PAGE_SHIFT), 7 << LA_PAGE_SHIFT);
 	munmap(mem + (last << LA_PAGE_SHIFT), (pages - last) << LA_PAGE_SHIFT);
 
 	la_vm_create(&v, 1);
 	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, pages << LA_PAGE_SHIFT);
+	/* Not before: riscv has no slots over what can't be written. */
+	mprotect(mem + (60 << LA_PAGE_SHIFT), 40 << LA_PAGE_SHIFT, PROT_READ);
 	for (i = first; i < last; i++) {
 		if (i % 3 || (i >= 200 && i < 207))
 			continue;
@@ -481,6 +482,9 @@ static void huge_pages(uint32_t flags)
 	ksft_print_msg("%lu huge pages: %lu batches, %lu leaves looked at, %lu young\n", nr,
 		       stats.batches, stats.visited, stats.young);
 	CHECK(!stats.batch_fallback);
+#ifdef __riscv
+	flags = 1;	/* 6.12 has huge leaves for hugetlb memory only. */
+#endif
 	CHECK(flags ? stats.young >= pages : stats.young < pages / 2);
 	CHECK(!young_in_guest(&v, mem, 0, pages));
 	CHECK(stats.walks < pages / 4);
