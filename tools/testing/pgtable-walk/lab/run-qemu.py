@@ -274,7 +274,8 @@ def main():
         if console.finished or wrong:
             break
         wrong = "the machine went down before the tests were over"
-        if lost_before or not args.lost_once or console.bugs:
+        failed = any(r["result"] == "fail" for r in console.results.values())
+        if lost_before or not args.lost_once or console.bugs or failed:
             break
         log_path.replace(log_path.with_suffix(".lost"))
         print(f"# {wrong}, without a word of the kernel: QEMU does that at times; once more")
