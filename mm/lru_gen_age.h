@@ -41,7 +41,7 @@ struct lru_gen_age {
 static inline bool lru_gen_age_is_due(const struct lru_gen_age *age, struct mm_struct *mm,
 				      unsigned long addr)
 {
-	return mm_has_notifiers(mm) && addr >= age->next;
+	return mm_has_notifiers(mm) && addr >= age->next && pgtable_walk_consult_enabled();
 }
 
 /* Collect entries of 1 << @shift bytes each.  Returns the end of those that fit. */
@@ -75,7 +75,7 @@ static inline void lru_gen_age_want(struct lru_gen_age *age, unsigned long addr)
 
 static inline void lru_gen_age_ask(struct lru_gen_age *age, struct mm_struct *mm)
 {
-	if (pgtable_walk_consult_enabled() && !bitmap_empty(age->want, age->range.nr))
+	if (!bitmap_empty(age->want, age->range.nr))
 		mmu_notifier_age_range(mm, &age->range);
 }
 

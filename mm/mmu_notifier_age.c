@@ -15,24 +15,26 @@ static bool age_part_by_part(struct mmu_notifier *subscription, struct mm_struct
 			     struct mmu_notifier_age *age)
 {
 	const struct mmu_notifier_ops *ops = subscription->ops;
-	const unsigned long size = 1UL << age->shift;
-	bool young = false;
+	bool any_young = false;
 	unsigned int i;
 
-	if (age->clear ? !ops->clear_young : !ops->test_young)
-		return false;
-
 	for_each_set_bit(i, age->want, age->nr) {
-		const unsigned long addr = age->start + ((unsigned long)i << age->shift);
+		unsigned long addr = age->start + ((unsigned long)i << age->shift);
+		const unsigned long end = addr + (1UL << age->shift);
+		bool young = false;
 
-		if (age->clear ? !ops->clear_young(subscription, mm, addr, addr + size) :
-				 !ops->test_young(subscription, mm, addr))
-			continue;
-		__set_bit(i, age->young);
-		young = true;
+		if (age->clear)
+			young = ops->clear_young(subscription, mm, addr, end);
+		else
+			for (; !young && addr < end; addr += PAGE_SIZE)
+				young = ops->test_young(subscription, mm, addr);
+
+		if (young)
+			__set_bit(i, age->young);
+		any_young |= young;
 	}
 
-	return young;
+	return any_young;
 }
 
 static bool age_without_batch(struct mmu_notifier *subscription, struct mm_struct *mm,
@@ -52,6 +54,7 @@ static bool age_without_batch(struct mmu_notifier *subscription, struct mm_struc
  * A subscriber that can't answer without the lock of its MMU says -EOPNOTSUPP, now or as
  * soon as it can't any more, and has then touched nothing.  It gets the calls that it
  * would get if there was no ->age_range(); so do all while batching is switched off.
+ * Nothing is asked of one that has not got these, as before.
  *
  * Context: SRCU read section of the mmu notifiers; page-table locks may be held.
  *
@@ -60,19 +63,24 @@ static bool age_without_batch(struct mmu_notifier *subscription, struct mm_struc
 bool mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
 			  struct mmu_notifier_age *age)
 {
+	const struct mmu_notifier_ops *ops = subscription->ops;
 	int ret;
 
-	if (!subscription->ops->age_range)
+	/* It knows nothing of what was used. */
+	if (age->clear ? !ops->clear_young : !ops->test_young)
+		return false;
+
+	if (!ops->age_range)
 		return age_without_batch(subscription, mm, age, PGTABLE_BATCH_UNABLE);
 	if (!pgtable_walk_batch_enabled())
 		return age_without_batch(subscription, mm, age, PGTABLE_BATCH_OFF);
 
-	ret = subscription->ops->age_range(subscription, mm, age);
+	ret = ops->age_range(subscription, mm, age);
 	if (ret == -EOPNOTSUPP)
 		return age_without_batch(subscription, mm, age, PGTABLE_BATCH_LOCKED);
 
 	pgtable_walk_count(PGTABLE_BATCHES, 1);
-	return ret;
+	return ret > 0;
 }
 
 /**

@@ -165,7 +165,9 @@ static ssize_t age_write(struct file *file, const char __user *buf, size_t len, 
 		ret = i < max_args ? kstrtou64(word, 0, &arg[i]) : -EINVAL;
 	if (i < 3)
 		arg[2] = strcmp(op, "test") ? arg[1] - arg[0] : PAGE_SIZE;
-	if (ret || i < 2 || arg[0] >= arg[1] || !arg[2] || !PAGE_ALIGNED(arg[0] | arg[1] | arg[2]))
+	/* Below the top of user space no sum of them wraps. */
+	if (ret || i < 2 || arg[0] >= arg[1] || max(arg[1], arg[2]) > age->mm->task_size ||
+	    !arg[2] || !PAGE_ALIGNED(arg[0] | arg[1] | arg[2]))
 		ret = -EINVAL;
 
 	if (!ret) {

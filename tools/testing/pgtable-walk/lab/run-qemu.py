@@ -123,7 +123,7 @@ class Console:
         elif indent == 0:
             self.add(name, verdict, why)
             if verdict == "fail":
-                failed = [text for text in self.output[:-LAST_LINES] if text.startswith("not ok")]
+                failed = [text for text in self.output[:-LAST_LINES] if text.startswith("not ok") or "not so: " in text]
                 for text in failed + self.output[-LAST_LINES:]:
                     print("    | " + text)
 
