@@ -738,6 +738,17 @@ static const struct test {
 	{ "memory_max", memory_max, .on_stock = true, .swaps = true },
 };
 
+/* To what they are by default, whatever the test before has left. */
+static void reset_switches(void)
+{
+	if (on_stock)
+		return;
+
+	la_write(SWITCH("batch"), "Y");
+	la_write(SWITCH("consult"), "Y");
+	la_set_lockless(true);
+}
+
 static void run(const struct test *test)
 {
 	int status;
@@ -760,6 +771,7 @@ static void run(const struct test *test)
 		return;
 	}
 
+	reset_switches();
 	make_group(own_group, sizeof(own_group), test->name);
 	make_group(other_group, sizeof(other_group), "other");
 	fflush(stdout);
@@ -772,12 +784,6 @@ static void run(const struct test *test)
 	TEST_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid, "Cannot wait for the guest");
 	if (test->swaps)
 		swapoff(swap_device);
-	if (!on_stock) {
-		/* A test that ended early may have left them. */
-		la_write(SWITCH("batch"), "Y");
-		la_write(SWITCH("consult"), "Y");
-		la_set_lockless(true);
-	}
 	remove_group(own_group);
 	remove_group(other_group);
 	ksft_test_result(WIFEXITED(status) && WEXITSTATUS(status) == KSFT_PASS, "%s\n",
@@ -847,5 +853,6 @@ int main(int argc, char **argv)
 	for (i = 0; i < ARRAY_SIZE(tests); i++)
 		if (!only || !strcmp(only, tests[i].name))
 			run(&tests[i]);
+	reset_switches();
 	ksft_finished();
 }

@@ -1081,11 +1081,15 @@ static void help(const char *name)
 	       name, MIN_BYTES / SZ_1M, LA_MAX_PAGES * LA_PAGE_SIZE / SZ_1M);
 }
 
+static bool lockless_before;
+
+static void restore_lockless(void)
+{
+	la_set_lockless(lockless_before);
+}
+
 int main(int argc, char *argv[])
 {
-	bool lockless = !access(LA_SWITCH, W_OK) && la_get_lockless();
-	int ret;
-
 	seed = time(NULL);
 	test_bytes = MIN_BYTES;
 
@@ -1108,8 +1112,10 @@ int main(int argc, char *argv[])
 		help(argv[0]);
 
 	ksft_print_msg("seed %lu\n", seed);
-	ret = test_harness_run(argc, argv);
-	if (!access(LA_SWITCH, W_OK))
-		la_set_lockless(lockless);
-	return ret;
+	if (!access(LA_SWITCH, W_OK)) {
+		lockless_before = la_get_lockless();
+		/* The harness may not come back. */
+		atexit(restore_lockless);
+	}
+	return test_harness_run(argc, argv);
 }
