@@ -7,6 +7,8 @@
  * that it only speculates on; these tests take it that the guest's plain loop
  * over a few words a page gives no reason to.)
  */
+#include <ctype.h>
+
 #include "lockless_aging.h"
 #include "kselftest_harness.h"
 
@@ -819,6 +821,79 @@ TEST_F_TIMEOUT(aging, one_lock_per_call, TIMEOUT)
 	stats = la_stats_read();
 	EXPECT_EQ(2 * locks, stats.mmu_lock);
 	EXPECT_EQ(0, stats.fallback);
+}
+
+/* What the last batch answered: the second line of the file, ranges like 0-3,7. */
+static void read_bits(int age, unsigned long *bits)
+{
+	unsigned long bit, last;
+	char text[1024], *pos;
+	ssize_t len;
+
+	len = pread(age, text, sizeof(text) - 1, 0);
+	TEST_ASSERT(len > 0, "age: cannot read the result: %s", strerror(errno));
+	text[len] = '\0';
+	pos = strchr(text, '\n');
+	TEST_ASSERT(pos, "age: no second line: '%s'", text);
+
+	bitmap_zero(bits, LA_MAX_PAGES);
+	while (isdigit(*++pos)) {
+		last = bit = strtoul(pos, &pos, 10);
+		if (*pos == '-')
+			last = strtoul(pos + 1, &pos, 10);
+		for (; bit <= last; bit++)
+			__set_bit(bit, bits);
+	}
+}
+
+/* Parts of one page or several, all wanted or some: those alone answer, and those forget. */
+TEST_F_TIMEOUT(aging, batch_of_wanted_parts, TIMEOUT)
+{
+	static const struct {
+		uint64_t step, every;
+	} of[] = { { 1, 1 }, { 1, 3 }, { 4, 1 }, { 4, 2 }, { 8, 3 } };
+	const uint64_t first = 3, pages = 80;
+	DECLARE_BITMAP(touched, LA_MAX_PAGES);
+	DECLARE_BITMAP(bits, LA_MAX_PAGES);
+	uint64_t page, bit, wrong_bits, wrong_pages;
+	bool clear, wanted;
+	char cmd[128];
+	int i, len;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(of); i++) {
+		const uint64_t step = of[i / 2].step, every = of[i / 2].every;
+
+		clear = i % 2;
+		make_old(&self->v, self->mem, self->bytes);
+		random_map(touched, self->pages, 15, &self->rng);
+		la_touch_map(&self->v, LA_OP_READ, LA_GPA, self->pages, touched);
+		len = snprintf(cmd, sizeof(cmd), "batch-%s %#lx %#lx %#lx %lu",
+			       clear ? "clear" : "test", (unsigned long)page_of(self->mem, first),
+			       (unsigned long)page_of(self->mem, first + pages),
+			       step << LA_PAGE_SHIFT, every);
+		ASSERT_EQ(len, write(self->v.age, cmd, len));
+		read_bits(self->v.age, bits);
+
+		wrong_bits = 0;
+		for (bit = 0; bit < pages / step; bit++) {
+			bool used = false;
+
+			for (page = 0; page < step; page++)
+				used |= test_bit(first + bit * step + page, touched);
+			wrong_bits += test_bit(bit, bits) != (used && bit % every == 0);
+		}
+		wrong_pages = 0;
+		for (page = 0; page < first + pages + 3; page++) {
+			wanted = page >= first && page < first + pages &&
+				 (page - first) / step % every == 0;
+			wrong_pages += page_young(&self->v, self->mem, page) !=
+				       (test_bit(page, touched) && !(clear && wanted));
+		}
+		EXPECT_EQ(0, wrong_bits);
+		EXPECT_EQ(0, wrong_pages) {
+			TH_LOG("%s", cmd);
+		}
+	}
 }
 
 TEST_F_TIMEOUT(aging, bad_commands, TIMEOUT)
