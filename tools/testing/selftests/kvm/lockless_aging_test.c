@@ -838,9 +838,8 @@ static void read_bits(int age, unsigned long *bits)
 
 	bitmap_zero(bits, LA_MAX_PAGES);
 	while (isdigit(*++pos)) {
-		last = bit = strtoul(pos, &pos, 10);
-		if (*pos == '-')
-			last = strtoul(pos + 1, &pos, 10);
+		bit = strtoul(pos, &pos, 10);
+		last = *pos == '-' ? strtoul(pos + 1, &pos, 10) : bit;
 		for (; bit <= last; bit++)
 			__set_bit(bit, bits);
 	}
