@@ -16,8 +16,8 @@ OURS := $(BUILD)/src/linux-$(BASE)
 SCRIPTS := scripts/pgtable-walk
 TESTS := tools/testing/pgtable-walk
 STAGE := $(SCRIPTS)/stage $(BUILD)
-LAB = $(MAKE) --no-print-directory -C $(TESTS)/lab BUILD=$(BUILD) ARCHES="$(ARCHES)" \
-	BASE=$(BASE) JOBS=$(JOBS) V=$(V) FULL=$(FULL)
+LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(BUILD) ARCHES="$(ARCHES)" \
+	BASE=$(BASE) V=$(V) FULL=$(FULL)
 HOST := $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(BUILD)/host
 
 PKGS_kernel = gcc make flex bison bc libelf-dev libssl-dev cpio ccache rsync \
@@ -93,7 +93,7 @@ check-host:
 check-cocci: apply
 	@$(MAKE) --no-print-directory -j2 --output-sync=target cocci-apply cocci-checks
 cocci-apply:
-	@$(SCRIPTS)/test_apply.py --base $(STOCK)
+	@$(SCRIPTS)/test_apply.py --base $(STOCK) --jobs $(JOBS)
 cocci-checks:
 	@$(TESTS)/cocci/run.py --stock $(STOCK) --converted $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
 
@@ -108,7 +108,7 @@ check-static: apply
 
 check-kernel: apply
 	@$(SCRIPTS)/need $(PKGS_kernel)
-	@$(LAB) check
+	@$(LAB) --keep-going --output-sync=target check
 
 # Not part of check: each breaks the library or its user in one way, and says which test noticed.
 .PHONY: sabotage

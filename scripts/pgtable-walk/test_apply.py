@@ -4,6 +4,7 @@
 --base TREE also of the repository's own conversions, on the files of a
 pristine kernel tree that they name.  Speaks KTAP."""
 import argparse
+import concurrent.futures
 import contextlib
 import hashlib
 import importlib.util
@@ -931,36 +932,42 @@ def without(b, stage, conv, section, version, name):
 
 # ---- running ----
 
-def run_test(number, name, function):
+TESTS = {}      # by name; what runs one is a copy of this process
+
+
+def run_test(name):
+    """Whether it passed, and lines for its result and what is wrong."""
     with tempfile.TemporaryDirectory(prefix="test-apply-") as directory:
         try:
-            function(Bench(pathlib.Path(directory)))
+            TESTS[name](Bench(pathlib.Path(directory)))
         except Skip as reason:
-            print(f"ok {number} {name} # SKIP {reason}", flush=True)
+            return True, f"{name} # SKIP {reason}", []
         except Exception:       # whatever it is, the test has failed
-            for line in traceback.format_exc().rstrip().split("\n"):
-                print(f"# {line}")
-            print(f"not ok {number} {name}", flush=True)
-            return 1
-        else:
-            print(f"ok {number} {name}", flush=True)
-    return 0
+            return False, name, traceback.format_exc().rstrip().split("\n")
+    return True, name, []
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=pathlib.Path, metavar="TREE", help="a pristine kernel tree")
     parser.add_argument("-k", default="", metavar="WORD", help="only tests with this in their name")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
     args = parser.parse_args()
-    tests = {n[5:]: f for n, f in globals().items() if n.startswith("test_")}
+    TESTS.update({n[5:]: f for n, f in globals().items() if n.startswith("test_")})
     if args.base:
         base = args.base.resolve()
-        for function in (real_applies, real_refuses, real_every_function):
-            tests[f"{function.__name__}_{tool.tree_version(base)}"] = \
+        for function in (real_refuses, real_every_function, real_applies):     # the longest first
+            TESTS[f"{function.__name__}_{tool.tree_version(base)}"] = \
                 lambda b, f=function: f(b, base)
-    tests = {n: f for n, f in tests.items() if args.k in n}
-    print(f"KTAP version 1\n1..{len(tests)}", flush=True)
-    failed = sum(run_test(i, n, f) for i, (n, f) in enumerate(tests.items(), 1))
+    names = [n for n in TESTS if args.k in n]
+    print(f"KTAP version 1\n1..{len(names)}", flush=True)
+    failed = False
+    with concurrent.futures.ProcessPoolExecutor(max(1, args.jobs)) as pool:
+        for number, (passed, result, problems) in enumerate(pool.map(run_test, names), 1):
+            for line in problems:
+                print(f"# {line}")
+            print(f"{'ok' if passed else 'not ok'} {number} {result}", flush=True)
+            failed |= not passed
     sys.exit(1 if failed else 0)
 
 

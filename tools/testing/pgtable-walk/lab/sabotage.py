@@ -22,9 +22,11 @@ from testlib import Ktap, read_sabotages, sabotaged  # noqa: E402
 
 
 def make(args, target, *variables):
-    done = subprocess.run(["make", "--no-print-directory", "-C", HERE, f"BUILD={args.build}", f"BASE={args.base}",
-                           f"ARCHES={args.arch}", f"JOBS={os.cpu_count()}", f"{args.arch}/{target}", *variables],
-                          capture_output=True, text=True, check=False)
+    # a make of its own, not a part of the one that has called this
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(["make", "--no-print-directory", f"-j{os.cpu_count()}", "-C", HERE, f"BUILD={args.build}",
+                           f"BASE={args.base}", f"ARCHES={args.arch}", f"{args.arch}/{target}", *variables],
+                          capture_output=True, text=True, check=False, env=env)
     return done.returncode, done.stdout + done.stderr
 
 
