@@ -278,7 +278,7 @@ def main():
         if lost_before or not args.lost_once or console.bugs or failed:
             break
         log_path.replace(log_path.with_suffix(".lost"))
-        print(f"# {wrong}, without a word of the kernel: QEMU does that at times; once more")
+        print(f"# {wrong}, without a word of the kernel, as stock's are at times; once more")
     for name in [name for name in plan if name not in console.results]:
         console.add(name, "fail", "did not finish")
     for suite in args.kunit:
