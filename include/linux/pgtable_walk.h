@@ -23,8 +23,8 @@
  * Lifetime
  *	The caller's RCU read section.  A table is freed only after it was
  *	unlinked, TLBs were invalidated, and a grace period (pgtable_gather_free());
- *	a root after it was unpublished and a grace period
- *	(pgtable_root_unpublish()).  The walk takes no reference on anything.
+ *	a root after it was retired, which includes a grace period
+ *	(pgtable_root_retire()).  The walk takes no reference on anything.
  * Value
  *	One snapshot per entry.  Kind, child and new value all come from it, and
  *	the new value is written by one cmpxchg on it.  So an entry that was
@@ -43,6 +43,7 @@
 
 #include <linux/build_bug.h>
 #include <linux/jump_label.h>
+#include <linux/kernel.h>
 #include <linux/list.h>
 #include <linux/minmax.h>
 #include <linux/pgtable_walk_pte.h>
@@ -284,20 +285,36 @@ static __always_inline struct pgtable_tree __pgtable_root_decode(unsigned long w
 })
 
 /**
- * pgtable_root_unpublish() - hide a root from lockless walkers
+ * pgtable_root_retire() - hide a root from lockless walkers and wait for them
  * @root: the place where it was published
  *
- * Walkers that found it before may go on until a grace period has passed, so the
- * caller frees it after synchronize_rcu().  It must not wait for an SRCU domain
- * that it is a reader of: mmu notifiers call ->release() as readers of theirs and
- * of kvm->srcu, and would wait for themselves.
+ * However many callers compete, one of them gets the root.  It waits for a grace
+ * period, after which no lockless walker is in the tables and none will be.  From then
+ * on it owns the root table and all that hangs on it, and frees them.  All other callers
+ * get a table of NULL at once, and must not free anything: the owner may still wait.
  *
- * Context: any.
+ * The wait is synchronize_rcu() and never one for SRCU.  An mmu notifier's ->release()
+ * runs as a reader of the notifiers' SRCU domain, and KVM's of kvm->srcu as well;
+ * waiting for either would be waiting for itself.
+ *
+ * Hardware does not know RCU: the caller sees to it that no CPU translates through the
+ * tables, by the root being loaded or by what was cached from it.
+ *
+ * Context: sleeps; the MMU lock is not held.
+ * Ordering: fully ordered.  What walkers read or wrote before comes before what the owner
+ * does to the tables afterwards.
  * Return: the root, to one caller only; a table of NULL to all others.
  */
-static inline struct pgtable_tree pgtable_root_unpublish(struct pgtable_root *root)
+static inline struct pgtable_tree pgtable_root_retire(struct pgtable_root *root)
 {
-	return __pgtable_root_decode(xchg(&root->word, 0));
+	struct pgtable_tree tree;
+
+	might_sleep();
+
+	tree = __pgtable_root_decode(xchg(&root->word, 0));
+	if (tree.table)
+		synchronize_rcu();
+	return tree;
 }
 
 /*

@@ -249,11 +249,11 @@ static void test_root_word(struct kunit *test)
 	}
 
 	/* Handed out once. */
-	got = pgtable_root_unpublish(&root);
+	got = pgtable_root_retire(&root);
 	KUNIT_EXPECT_PTR_EQ(test, got.table, table);
 	KUNIT_EXPECT_EQ(test, got.levels, PGTABLE_MAX_LEVELS);
 	KUNIT_EXPECT_EQ(test, got.addr_bits, 63);
-	got = pgtable_root_unpublish(&root);
+	got = pgtable_root_retire(&root);
 	KUNIT_EXPECT_PTR_EQ(test, got.table, NULL);
 	got = pgtable_root_deref(&root, true);
 	KUNIT_EXPECT_PTR_EQ(test, got.table, NULL);

@@ -8,6 +8,7 @@
 #include <linux/pgtable_walk.h>
 #include <linux/rcupdate.h>
 #include <asm/kvm_host.h>
+#include <asm/kvm_mmu.h>
 #include <asm/kvm_pgtable.h>
 
 /* Concatenated tables are one large root: its size follows from the address width. */
@@ -23,16 +24,15 @@ static inline void stage2_publish_root(struct kvm_s2_mmu *mmu)
 }
 
 /*
- * When this returns, nobody without mmu_lock uses the root or what it leads to, in
- * software or by having loaded it for a TLB flush, and nobody will.  Then, and under
- * mmu_lock, mmu->pgt and mmu->pgd_phys may go.
+ * True for the one caller that frees mmu->pgt: when it returns, nothing without mmu_lock
+ * uses the root or what it leads to, in software or by having loaded it for a TLB flush,
+ * and nothing will.  Another caller must not touch mmu->pgt, for the first may still wait.
  *
- * Waiting for kvm->srcu instead would be for ever: ->release() is a reader of it.
+ * The root of a nested guest's MMU is never published, and its pgt goes under mmu_lock.
  */
-static inline void stage2_retire_root(struct kvm_s2_mmu *mmu)
+static inline bool stage2_retire_root(struct kvm *kvm, struct kvm_s2_mmu *mmu)
 {
-	if (pgtable_root_unpublish(&mmu->root).table)
-		synchronize_rcu();
+	return kvm_is_nested_s2_mmu(kvm, mmu) || pgtable_root_retire(&mmu->root).table;
 }
 
 #endif /* _ARM64_KVM_STAGE2_ROOT_H */

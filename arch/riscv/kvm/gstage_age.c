@@ -5,9 +5,8 @@
  * Runs under RCU, and under mmu_lock only while the operator's switch is off.  What
  * it may meet, and what keeps it safe:
  *
- *  - The root goes away: it is unpublished before it is torn down, and freed after
- *    a grace period (kvm_riscv_gstage_free_pgd()).  Levels come with the root in one
- *    word.
+ *  - The root goes away: it is retired before it is torn down, which waits for a grace
+ *    period (kvm_riscv_gstage_free_pgd()).  Levels come with the root in one word.
  *  - A table goes away: gathered after it was unlinked and fenced, freed by RCU
  *    (gstage_walk.c).
  *  - A leaf is zapped, write-protected, remapped or aged by others: the cmpxchg

@@ -165,19 +165,17 @@ void gstage_unmap_entry(struct kvm *kvm, u32 level, gpa_t addr)
 }
 
 /**
- * gstage_unmap_root() - unmap everything and hide the root from lockless walkers
+ * gstage_unmap_tree() - unmap everything below a root that was retired
  * @kvm: the VM
- *
- * The caller frees the root table itself after a grace period.
+ * @tree: the root; the caller frees the root table
  *
  * Context: mmu_lock held for write.
  */
-void gstage_unmap_root(struct kvm *kvm)
+void gstage_unmap_tree(struct kvm *kvm, const struct pgtable_tree *tree)
 {
-	struct pgtable_tree tree = pgtable_root_unpublish(&kvm->arch.gstage_root);
-	DEFINE_GSTAGE_CHANGE(change, kvm, 0, 1ULL << tree.addr_bits, false);
+	DEFINE_GSTAGE_CHANGE(change, kvm, 0, 1ULL << tree->addr_bits, false);
 
-	gstage_unmap_some(&tree, &change);
+	gstage_unmap_some(tree, &change);
 }
 
 static __always_inline enum pgtable_walk_next

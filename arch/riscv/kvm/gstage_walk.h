@@ -11,13 +11,13 @@
 
 void gstage_unmap(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block);
 void gstage_unmap_entry(struct kvm *kvm, u32 level, gpa_t addr);
-void gstage_unmap_root(struct kvm *kvm);
+void gstage_unmap_tree(struct kvm *kvm, const struct pgtable_tree *tree);
 void gstage_wrprotect(struct kvm *kvm, gpa_t start, gpa_t end);
 
 /* In mmu.c: invalidate what vCPUs cached of one leaf, and wait for it. */
 void gstage_remote_tlb_flush(struct kvm *kvm, u32 level, gpa_t addr);
 
-/* The table is zeroed, and stays that large until gstage_unmap_root(). */
+/* The table is zeroed, and stays that large until the root is retired. */
 static inline void gstage_publish_root(struct kvm *kvm, unsigned int levels)
 {
 	const struct pgtable_tree tree = {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// A root is freed before lockless walkers are done with it, or waits for itself.
-//# Between pgtable_root_unpublish() and the end of the root table there must be an
-//# RCU grace period. It must not be one of SRCU: the release operation of an mmu
+//# Between the moment when a root is hidden and its end there must be an RCU grace
+//# period, which pgtable_root_retire() has. It must not be one of SRCU: the release operation of an mmu
 //# notifier runs as a reader of the notifier's domain and of kvm->srcu.
 //#
 //# Functions that unpublish for their caller are known by their names:
@@ -45,9 +45,21 @@ position p;
  ... when any
  }
 
+@retires exists@
+identifier fn =~ "_retire_root$";
+position p;
+@@
+
+ fn@p(...)
+ {
+ <+...
+ pgtable_root_retire(...)
+ ...+>
+ }
+
 @hasty@
 identifier fn =~ "_retire_root$";
-position p != waits.p;
+position p != { waits.p, retires.p };
 @@
 
  fn@p(...)
@@ -56,7 +68,7 @@ position p != waits.p;
  }
 
 @srcu exists@
-identifier unpublish =~ "^pgtable_root_unpublish$|_(unmap|unpublish)_root$";
+identifier unpublish =~ "^pgtable_root_(unpublish|retire)$|_(unmap|unpublish)_root$";
 identifier wait = { synchronize_srcu, synchronize_srcu_expedited, mmu_notifier_synchronize };
 position p;
 @@

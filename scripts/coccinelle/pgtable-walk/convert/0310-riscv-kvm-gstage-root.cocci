@@ -7,9 +7,10 @@
 /// SRCU. All that saves them today is mmu_lock.
 ///
 /// Give those who come without it a handle of their own, in which table and number
-/// of levels are one word. Hide it first when the VM goes, then unmap and flush, and
-/// free the root after a grace period. synchronize_rcu() is safe there, while
-/// synchronize_srcu() would wait for ->release() itself.
+/// of levels are one word. Retire it first when the VM goes: of ->release() and the VM's
+/// last reference, one gets the root, waits for a grace period, and frees it; the other
+/// returns. synchronize_rcu() is safe there, while synchronize_srcu() would wait for
+/// ->release() itself.
 ///
 /// The header for walks outside of mmu.c comes along, and with it the declaration
 /// of gstage_remote_tlb_flush().
@@ -22,11 +23,11 @@
 // Hunks: 6.12 - 1
 // Hunks: 6.12 gstage_remote_tlb_flush 1
 // Hunks: 6.12 kvm_riscv_gstage_alloc_pgd 1
-// Hunks: 6.12 kvm_riscv_gstage_free_pgd 3
+// Hunks: 6.12 kvm_riscv_gstage_free_pgd 2
 // Applied: 6.12 - "gstage_walk\.h"
 // Applied: 6.12 gstage_remote_tlb_flush ^void
 // Applied: 6.12 kvm_riscv_gstage_alloc_pgd \bgstage_publish_root\b
-// Applied: 6.12 kvm_riscv_gstage_free_pgd \bsynchronize_rcu\b
+// Applied: 6.12 kvm_riscv_gstage_free_pgd \bpgtable_root_retire\b
 
 @@
 @@
@@ -70,17 +71,11 @@ identifier kvm, pgd;
 @@
  kvm_riscv_gstage_free_pgd(struct kvm *kvm)
  {
+-	void *pgd = NULL;
++	struct pgtable_tree tree = pgtable_root_retire(&kvm->arch.gstage_root);
++	void *pgd = NULL;
++
++	if (!tree.table)
++		return;
  	...
- 	if (kvm->arch.pgd) {
-+		pgtable_root_unpublish(&kvm->arch.gstage_root);
- 		gstage_unmap_range(kvm, 0UL, gstage_gpa_size, false);
- 		...
- 	}
- 	...
--	if (pgd)
-+	if (pgd) {
-+		/* Lockless agers may have found the root before it was hidden. */
-+		synchronize_rcu();
- 		free_pages((unsigned long)pgd, get_order(gstage_pgd_size));
-+	}
  }

@@ -32,10 +32,10 @@
 // Applied: 6.12 - !enum gstage_op
 
 @@
+expression kvm;
 @@
--		pgtable_root_unpublish(&kvm->arch.gstage_root);
 -		gstage_unmap_range(kvm, 0UL, gstage_gpa_size, false);
-+		gstage_unmap_root(kvm);
++		gstage_unmap_tree(kvm, &tree);
 
 @@
 type T;

@@ -7,10 +7,11 @@
 /// saves them today is mmu_lock, under which both look whether mmu->pgt is there.
 ///
 /// Give those who come without it a handle of their own, in which table and number of
-/// levels are one word, so that they need nothing of struct kvm_pgtable. Hide it first
-/// when the VM goes, and take down mmu->pgt, the tables and the root only after a
-/// grace period. synchronize_rcu() is safe there, while synchronize_srcu() would wait
-/// for ->release() itself.
+/// levels are one word, so that they need nothing of struct kvm_pgtable. Retire it first
+/// when the VM goes: of ->release() and the VM's last reference, one gets the root, and
+/// after a grace period takes down mmu->pgt, the tables and the root; the other returns.
+/// synchronize_rcu() is safe there, while synchronize_srcu() would wait for ->release()
+/// itself.
 ///
 /// Shadow stage 2s of nested guests are not aged, so theirs is not published, and
 /// all MMUs of a VM cost one grace period.
@@ -91,14 +92,16 @@ identifier kvm, mmu, type;
  }
 
 @@
-identifier mmu, kvm;
-symbol pgt;
+identifier mmu;
+symbol kvm, pgt;
 @@
  kvm_free_stage2_pgd(struct kvm_s2_mmu *mmu)
  {
  	...
-+	stage2_retire_root(mmu);
+-	struct kvm_pgtable *pgt = NULL;
++	struct kvm_pgtable *pgt = NULL;
 +
- 	write_lock(&kvm->mmu_lock);
++	if (!stage2_retire_root(kvm, mmu))
++		return;
  	...
  }

@@ -40,6 +40,8 @@ typedef u64 gpa_t;
 #define min(a, b)		({ typeof(a) a_ = (a); typeof(b) b_ = (b); a_ < b_ ? a_ : b_; })
 #define max(a, b)		({ typeof(a) a_ = (a); typeof(b) b_ = (b); a_ > b_ ? a_ : b_; })
 
+#define might_sleep()		do { } while (0)
+
 #define BUILD_BUG_ON(cond)	BUILD_BUG_ON_LINE(cond, __LINE__)
 #define BUILD_BUG_ON_LINE(cond, line)	BUILD_BUG_ON_NAMED(cond, line)
 #define BUILD_BUG_ON_NAMED(cond, line)							\
@@ -68,7 +70,13 @@ do {											\
 #define READ_ONCE(x)		__atomic_load_n(&(x), HOST_READ_ORDER)
 #define WRITE_ONCE(x, val)	__atomic_store_n(&(x), val, __ATOMIC_RELAXED)
 #define smp_store_release(p, val)	__atomic_store_n(p, val, __ATOMIC_RELEASE)
-#define xchg(p, val)		__atomic_exchange_n(p, val, __ATOMIC_SEQ_CST)
+#define xchg(p, val)									\
+({											\
+	typeof(*(p)) val_ = (val);							\
+											\
+	host_race_window();								\
+	__atomic_exchange_n(p, val_, __ATOMIC_SEQ_CST);					\
+})
 #define try_cmpxchg(p, old, new)							\
 ({											\
 	typeof(*(p)) new_ = (new);							\

@@ -103,6 +103,12 @@ SABOTAGES = [
      "WRITE_ONCE(*ptep, table_pte);", "tsan", "test_ager_against_mmu"),
     ("root published without release", WALK, "smp_store_release(&root->word, word);",
      "WRITE_ONCE(root->word, word);", "tsan", "test_ager_against_mmu"),
+    ("root freed without a grace period", WALK, "\tif (tree.table)\n\t\tsynchronize_rcu();\n", "",
+     "asan", "test_ager_against_mmu"),
+    ("root given to all who retire it", WALK, "__pgtable_root_decode(xchg(&root->word, 0));",
+     "__pgtable_root_decode(READ_ONCE(root->word));\n\tpgtable_walk_stall();\n"
+     "\tWRITE_ONCE(root->word, 0);", "asan",
+     "test_retire_races"),
     ("entry read plainly", PTE, "return READ_ONCE(*ptep);", "return *ptep;", "tsan",
      "test_vpte_update_against_flips"),
     ("unmap by a plain store", GSTAGE_WALK, "vpte_xchg(ptep, 0);\n\tgstage_changed",

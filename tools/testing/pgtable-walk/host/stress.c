@@ -234,16 +234,36 @@ static void widen_to_leaves(u64 *start, u64 *end)
 		*end = (*end + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
 }
 
+/* Both of the notifier's release and the VM's last reference do this, at once. */
+static void *end_vm_once(void *unused)
+{
+	struct pgtable_tree tree = pgtable_root_retire(&kvm.arch.gstage_root);
+
+	if (tree.table) {
+		spin_lock(&kvm.mmu_lock);
+		gstage_unmap_tree(&kvm, &tree);
+		spin_unlock(&kvm.mmu_lock);
+		free(tree.table);
+	}
+	return NULL;
+}
+
+static void end_vm(void)
+{
+	pthread_t other;
+
+	if (pthread_create(&other, NULL, end_vm_once, NULL))
+		abort();
+	end_vm_once(NULL);
+	pthread_join(other, NULL);
+}
+
 static void new_vm(void)
 {
-	void *pgd = kvm.arch.pgd;
-
-	gstage_unmap_root(&kvm);
-	set_shadow(0, ~0ULL, ~0ULL, 0);
 	spin_unlock(&kvm.mmu_lock);
-	synchronize_rcu();
-	free(pgd);
+	end_vm();
 	spin_lock(&kvm.mmu_lock);
+	set_shadow(0, ~0ULL, ~0ULL, 0);
 	new_root();
 }
 
@@ -319,11 +339,8 @@ static void test_ager_against_mmu(struct kunit *test)
 		pthread_join(threads[i], NULL);
 	__atomic_store_n(&stall, false, __ATOMIC_RELAXED);
 
-	spin_lock(&kvm.mmu_lock);
-	gstage_unmap_root(&kvm);
-	spin_unlock(&kvm.mmu_lock);
+	end_vm();
 	rcu_barrier();
-	free(kvm.arch.pgd);
 
 	kunit_info(test, "%lu walks, %lu leaves, %lu young, %lu lost, %lu tables freed, %lu flushes\n",
 		   counters[PGTABLE_WALKS], counters[PGTABLE_VISITED], counters[PGTABLE_YOUNG],
@@ -332,6 +349,32 @@ static void test_ager_against_mmu(struct kunit *test)
 	KUNIT_EXPECT_NE(test, counters[PGTABLE_YOUNG], 0UL);
 	KUNIT_EXPECT_NE(test, counters[PGTABLE_LOST], 0UL);
 	KUNIT_EXPECT_NE(test, counters[PGTABLE_FREED], 0UL);
+}
+
+/* ---- the end of a root, by two at once ---- */
+
+static void *retire_root(void *unused)
+{
+	return pgtable_root_retire(&kvm.arch.gstage_root).table;
+}
+
+static void test_retire_races(struct kunit *test)
+{
+	pthread_t thread;
+	void *mine, *other;
+	int i;
+
+	__atomic_store_n(&stall, true, __ATOMIC_RELAXED);
+	for (i = 0; i < 2000 && !test->failed; i++) {
+		new_root();
+		KUNIT_ASSERT_EQ(test, pthread_create(&thread, NULL, retire_root, NULL), 0);
+		mine = retire_root(NULL);
+		pthread_join(thread, &other);
+		KUNIT_EXPECT_TRUE(test, !mine != !other);
+		KUNIT_EXPECT_PTR_EQ(test, mine ?: other, kvm.arch.pgd);
+		free(kvm.arch.pgd);
+	}
+	__atomic_store_n(&stall, false, __ATOMIC_RELAXED);
 }
 
 /* ---- vpte_update() against somebody who changes a volatile bit ---- */
@@ -426,8 +469,7 @@ static void test_rcu_assertions(struct kunit *test)
 	rcu_read_unlock();
 	KUNIT_EXPECT_EQ(test, warnings(), 0UL);
 
-	pgtable_root_unpublish(&kvm.arch.gstage_root);
-	free(kvm.arch.pgd);
+	free(pgtable_root_retire(&kvm.arch.gstage_root).table);
 }
 
 /* Lockless aging must not hold mmu_lock, and any other must. */
@@ -453,6 +495,7 @@ static void test_lock_assertions(struct kunit *test)
 static struct kunit_case stress_cases[] = {
 	KUNIT_CASE(test_rcu_assertions),
 	KUNIT_CASE(test_lock_assertions),
+	KUNIT_CASE(test_retire_races),
 	KUNIT_CASE(test_vpte_update_against_flips),
 	KUNIT_CASE(test_ager_against_mmu),
 	{}
