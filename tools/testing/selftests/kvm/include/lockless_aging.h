@@ -24,6 +24,9 @@
 #define LA_STALL_ONE_IN	LA_DEBUGFS "stall_one_in"
 #define LA_SWITCH	"/sys/module/pgtable_walk/parameters/lockless"
 
+/* Parts of a batch at most, see lib/pgtable-walk/age_debug.c. */
+#define LA_BATCH_BITS	512
+
 #define LA_MAX_VCPUS	4
 #define LA_MAX_PAGES	8192
 
@@ -226,30 +229,35 @@ struct la_aged {
 	uint64_t nsec;
 };
 
-/* Returns 0 or -errno. A step of 0 leaves the step out of the command. */
-static inline int __la_age(int fd, const char *op, const void *start, size_t bytes, size_t step)
+/*
+ * Returns 0 or -errno. A step of 0 leaves the step out of the command, an @every of 0
+ * how many of a batch's parts are wanted.
+ */
+static inline int __la_age(int fd, const char *op, const void *start, size_t bytes, size_t step,
+			   unsigned int every)
 {
 	unsigned long first = (unsigned long)start;
-	char cmd[96];
+	char cmd[128];
 	int len;
 
+	len = snprintf(cmd, sizeof(cmd), "%s 0x%lx 0x%lx", op, first, first + bytes);
 	if (step)
-		len = snprintf(cmd, sizeof(cmd), "%s 0x%lx 0x%lx 0x%lx", op, first, first + bytes,
-			       step);
-	else
-		len = snprintf(cmd, sizeof(cmd), "%s 0x%lx 0x%lx", op, first, first + bytes);
+		len += snprintf(cmd + len, sizeof(cmd) - len, " 0x%lx", step);
+	if (every)
+		len += snprintf(cmd + len, sizeof(cmd) - len, " %u", every);
 	return write(fd, cmd, len) == len ? 0 : -errno;
 }
 
-static inline struct la_aged la_age(int fd, const char *op, const void *start, size_t bytes,
-				    size_t step)
+/* A batch, "batch-clear" or "batch-test", of which each @every-th part is wanted. */
+static inline struct la_aged la_age_batch(int fd, const char *op, const void *start, size_t bytes,
+					  size_t step, unsigned int every)
 {
 	struct la_aged aged;
 	char text[96];
 	ssize_t len;
 	int ret;
 
-	ret = __la_age(fd, op, start, bytes, step);
+	ret = __la_age(fd, op, start, bytes, step, every);
 	TEST_ASSERT(!ret, "age: '%s' of %zu bytes at %p: %s", op, bytes, start, strerror(-ret));
 
 	len = pread(fd, text, sizeof(text) - 1, 0);
@@ -258,6 +266,12 @@ static inline struct la_aged la_age(int fd, const char *op, const void *start, s
 	len = sscanf(text, "%lu %lu %lu", &aged.calls, &aged.young, &aged.nsec);
 	TEST_ASSERT(len == 3, "age: unexpected result '%s'", text);
 	return aged;
+}
+
+static inline struct la_aged la_age(int fd, const char *op, const void *start, size_t bytes,
+				    size_t step)
+{
+	return la_age_batch(fd, op, start, bytes, step, 0);
 }
 
 /* How many pages of the range are young; they stay so. */
@@ -292,7 +306,10 @@ enum la_op {
 	LA_OP_FILL,	/* write @stamp, and @add more to each page than to the last */
 	LA_OP_CALL,	/* call what is at LA_CODE in each page */
 	LA_OP_LATENCY,	/* write to each page; how long each took goes to @out */
+	LA_OP_SERVE,	/* read a page each time @asked changes, until it is LA_ENOUGH */
 };
+
+#define LA_ENOUGH	(~0UL)
 
 /* Where a page has room for code beside what the other commands write to. */
 #define LA_CODE		128
@@ -306,6 +323,8 @@ struct la_cmd {
 	uint64_t stamp;
 	uint64_t add;
 	uint64_t out;		/* gva of an array of @pages words */
+	uint64_t asked;		/* the vCPU runs while these two change */
+	uint64_t served;
 
 	uint64_t bad;		/* results */
 	uint64_t bad_gva;
@@ -353,6 +372,22 @@ static inline void guest_flush_tlb(void)
 #endif
 }
 
+/* Stays in the guest, unless the host takes the vCPU out, and flushes no TLB. */
+static inline void guest_serve(struct la_cmd *cmd, const uint64_t *word)
+{
+	uint64_t asked = 0;
+
+	for (;;) {
+		while (__atomic_load_n(&cmd->asked, __ATOMIC_ACQUIRE) == asked)
+			;
+		asked = __atomic_load_n(&cmd->asked, __ATOMIC_ACQUIRE);
+		if (asked == LA_ENOUGH)
+			break;
+		READ_ONCE(*word);
+		__atomic_store_n(&cmd->served, asked, __ATOMIC_RELEASE);
+	}
+}
+
 static inline void guest_one_page(struct la_cmd *cmd, uint64_t i)
 {
 	uint64_t gva = cmd->gva + i * cmd->step;
@@ -394,6 +429,9 @@ static inline void guest_one_page(struct la_cmd *cmd, uint64_t i)
 		/* The load waits for the store to have reached memory. */
 		READ_ONCE(word[1]);
 		WRITE_ONCE(((uint64_t *)cmd->out)[i], guest_cycles() - start);
+		break;
+	case LA_OP_SERVE:
+		guest_serve(cmd, word);
 		break;
 	}
 }

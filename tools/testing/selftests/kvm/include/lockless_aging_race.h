@@ -25,8 +25,15 @@ static uint64_t seed;
  * Agers
  */
 
-/* AGE_WHOLE: all of the memory, in one call. */
-enum { AGE_ALL = 7, AGE_CLEAR = 1, AGE_FLUSH = 2, AGE_TEST = 4, AGE_WHOLE = 8 };
+/* One bit for each command, by batch or not. AGE_WHOLE: all of the memory, in one call. */
+enum {
+	AGE_CLEAR	= BIT(0) | BIT(3),
+	AGE_FLUSH	= BIT(1),
+	AGE_TEST	= BIT(2) | BIT(4),
+	AGE_ALL		= AGE_CLEAR | AGE_FLUSH | AGE_TEST,
+	AGE_BATCH	= BIT(3) | BIT(4),
+	AGE_WHOLE	= BIT(5),
+};
 
 struct ager {
 	pthread_t thread;
@@ -43,11 +50,30 @@ static inline bool time_is_up(uint64_t start_ns)
 	return la_now_ns() - start_ns >= seconds * (uint64_t)NSEC_PER_SEC;
 }
 
+/* A batch of parts of any size, of which all or some are wanted. */
+static inline uint64_t age_some_batch(int fd, const char *name, char *mem, uint64_t pages,
+				      bool whole, uint64_t *rng)
+{
+	uint64_t step = whole ? 1 : 1UL << la_random(rng) % 8;
+	const unsigned int every = whole ? 1 : 1 + la_random(rng) % 4;
+
+	while (whole && pages / step > LA_BATCH_BITS)
+		step *= 2;
+	while (step > pages)
+		step /= 2;
+	/* No part reaches out of the range. */
+	pages -= pages % step;
+	return la_age_batch(fd, name, mem, pages << LA_PAGE_SHIFT, step << LA_PAGE_SHIFT,
+			    every).calls;
+}
+
 /* One command: any op allowed; half of them on all of the memory; any step. */
 static inline uint64_t age_something(int fd, char *mem, size_t bytes, unsigned int ops,
 				     uint64_t *rng)
 {
-	static const char * const names[] = { "clear", "flush", "test" };
+	static const char * const names[] = {
+		"clear", "flush", "test", "batch-clear", "batch-test",
+	};
 	const uint64_t pages = bytes >> LA_PAGE_SHIFT;
 	uint64_t first = 0, nr = pages;
 	size_t step;
@@ -55,12 +81,16 @@ static inline uint64_t age_something(int fd, char *mem, size_t bytes, unsigned i
 
 	do {
 		op = la_random(rng) % ARRAY_SIZE(names);
-	} while (!(ops & 1U << op));
+	} while (!(ops & BIT(op)));
 
 	if (!(ops & AGE_WHOLE) && la_random(rng) % 2) {
 		first = la_random(rng) % pages;
 		nr = 1 + la_random(rng) % (pages - first);
 	}
+	if (BIT(op) & AGE_BATCH)
+		return age_some_batch(fd, names[op], mem + (first << LA_PAGE_SHIFT), nr,
+				      ops & AGE_WHOLE, rng);
+
 	switch (ops & AGE_WHOLE ? 0 : la_random(rng) % 4) {
 	case 0:
 		step = 0;
@@ -79,13 +109,25 @@ static inline uint64_t age_something(int fd, char *mem, size_t bytes, unsigned i
 		      step).calls;
 }
 
+/* A race that never ran proves nothing: there must have been some of each kind. */
+static inline void must_have_aged(uint64_t calls, unsigned int ops)
+{
+	const struct la_stats stats = la_stats_read();
+
+	TEST_ASSERT(calls, "Nothing raced");
+	/* Of a few, none may be a batch. */
+	TEST_ASSERT(!(ops & AGE_BATCH) || calls < 100 || stats.batches || stats.batch_fallback,
+		    "%lu calls, and no batch", calls);
+}
+
 static inline void *ager_main(void *arg)
 {
 	struct ager *a = arg;
 	int fd = la_age_open();
 
-	while (!READ_ONCE(*a->stop))
+	do {
 		a->calls += age_something(fd, a->mem, a->bytes, a->ops, &a->rng);
+	} while (!READ_ONCE(*a->stop));
 	close(fd);
 	return NULL;
 }
@@ -112,7 +154,6 @@ static inline void agers_start(char *mem, size_t bytes, unsigned int ops)
 	}
 }
 
-/* A race that never ran proves nothing: the agers must have done something. */
 static inline void agers_end(uint64_t work, const char *unit)
 {
 	struct la_stats stats;
@@ -125,9 +166,10 @@ static inline void agers_end(uint64_t work, const char *unit)
 		calls += agers[i].calls;
 	}
 	stats = la_stats_read();
-	ksft_print_msg("%lu aging calls against %lu %s; %lu young, %lu races lost, %lu busy\n",
-		       calls, work, unit, stats.young, stats.lost, stats.busy);
-	TEST_ASSERT(calls && work, "Nothing raced");
+	ksft_print_msg("%lu calls, %lu batches, against %lu %s; %lu young, %lu lost, %lu busy\n",
+		       calls, stats.batches, work, unit, stats.young, stats.lost, stats.busy);
+	TEST_ASSERT(work, "Nothing raced");
+	must_have_aged(calls, agers[0].ops);
 }
 
 /*
@@ -197,6 +239,7 @@ struct faulter {
 	char *mem;
 	size_t bytes;
 	uint64_t rounds;
+	uint64_t min_rounds;
 	uint64_t start_ns;
 };
 
@@ -214,10 +257,10 @@ static inline void *faulter_main(void *arg)
 {
 	struct faulter *f = arg;
 
-	while (!time_is_up(f->start_ns)) {
+	do {
 		f->rounds++;
 		f->round(f);
-	}
+	} while (f->rounds < f->min_rounds || !time_is_up(f->start_ns));
 	return NULL;
 }
 
@@ -231,6 +274,7 @@ static inline void faulter_start(struct faulter *f)
  * One operation of KVM against one clearing of the same memory. Which of them has a
  * head start, and how much of one, is random; it is never more than the operation
  * takes. If @late, the clearing comes first and the operation at any time during it.
+ * Half of the clearings are batches.
  * Race windows are wide meanwhile, and only then.
  */
 struct duel {
@@ -244,6 +288,7 @@ struct duel {
 	uint64_t took_ns;
 	uint64_t clear_ns;
 	bool late;
+	bool batch;
 	bool ready;
 	bool go;
 };
@@ -265,7 +310,11 @@ static inline void *duel_main(void *arg)
 	while (!READ_ONCE(d->go))
 		;
 	spin(d->wait_ns);
-	d->clear_ns = la_age(fd, "clear", d->mem, d->bytes, d->step).nsec;
+	if (d->batch)
+		d->clear_ns = la_age_batch(fd, "batch-clear", d->mem, d->bytes,
+					   d->step ?: d->bytes, 1).nsec;
+	else
+		d->clear_ns = la_age(fd, "clear", d->mem, d->bytes, d->step).nsec;
 	close(fd);
 	return NULL;
 }
@@ -278,6 +327,8 @@ static inline struct la_stats duel(struct duel *d, void (*op)(void *arg), void *
 	const bool op_first = !d->late && la_random(&d->rng) % 2;
 	uint64_t start_ns;
 
+	/* The parts of a batch are of a power of two. */
+	d->batch = is_power_of_2(d->step ?: d->bytes) && la_random(&d->rng) % 2;
 	d->wait_ns = op_first ? head_ns : 0;
 	d->ready = false;
 	d->go = false;
@@ -379,7 +430,7 @@ static inline void race_run(const struct race_test *test, bool lockless)
 	if (!pid) {
 		setpgid(0, 0);
 		/* A guest that makes no progress, say. */
-		alarm(20 * seconds + 120);
+		alarm(60 * seconds + 600);
 		test->fn();
 		fflush(stdout);
 		_exit(KSFT_PASS);
