@@ -6,6 +6,7 @@
 ///
 // Confidence: Moderate
 // Comments: Any function named *flush*, *hfence*, *tlbi* or *invalidate* passes for a flush.
+// Keywords: pgtable_gather_free
 // Options: --no-includes --include-headers
 
 virtual context

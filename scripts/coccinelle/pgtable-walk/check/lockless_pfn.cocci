@@ -5,6 +5,7 @@
 //# them: no pfn, no page, no reference, no dirtying.
 ///
 // Confidence: High
+// Keywords: pgtable_walk_ops
 // Options: --no-includes --include-headers
 
 virtual context

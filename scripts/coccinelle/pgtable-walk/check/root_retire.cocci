@@ -9,6 +9,7 @@
 ///
 // Confidence: Moderate
 // Comments: Follows the root within one function.
+// Keywords: pgtable_root_ _retire_root _unmap_root _unpublish_root
 // Options: --no-includes --include-headers
 
 virtual patch

@@ -8,6 +8,7 @@
 ///
 // Confidence: Moderate
 // Comments: Follows a table within one function, through one variable.
+// Keywords: child pte_follow page_vaddr pgtable_gather
 // Options: --no-includes --include-headers
 
 virtual context

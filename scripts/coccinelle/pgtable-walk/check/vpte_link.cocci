@@ -9,6 +9,7 @@
 ///
 // Confidence: Moderate
 // Comments: Follows a table within one function, through one variable.
+// Keywords: link_table vpte_unfreeze pgtable_root_publish set_pte set_pmd set_pud set_p4d WRITE_ONCE(* smp_store_mb __pa( virt_to_ page_to_
 // Options: --no-includes --include-headers
 
 virtual patch

@@ -11,6 +11,7 @@
 ///
 // Confidence: High
 // Comments: The patch replaces stores by vpte_xchg(), for exclusive owners.
+// Keywords: vpte_ visit_ctx _entry_kind _link_table _xchg_pte _update_pte pgtable_walk_ops spte
 // Options: --no-includes --include-headers
 
 virtual patch

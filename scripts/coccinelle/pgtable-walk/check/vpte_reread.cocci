@@ -8,6 +8,7 @@
 //# x86 may take a plain *sptep: its shadow MMU is alone with entries that are tables.
 ///
 // Confidence: High
+// Keywords: child pte_follow page_vaddr vpte_read
 // Options: --no-includes --include-headers
 
 virtual context

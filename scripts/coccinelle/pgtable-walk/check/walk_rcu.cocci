@@ -6,6 +6,7 @@
 //# Where something else keeps the root alive, pass that as second argument.
 ///
 // Confidence: High
+// Keywords: pgtable_root_deref
 // Options: --no-includes --include-headers
 
 virtual context

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of the Makefile in clones at odd paths, and of the shell tools: need, fetch-base,
+copy-base, stage."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from testbench import APPLY, BASE_FILES, CONVERT, FAKE_C, HERE, OVERLAY_FILES, Mount, Skip, put
+
+ROOT = HERE.parent.parent
+CHECKED = ("check", "check-host", "check-cocci", "check-static", "check-kernel", "demo", "sabotage-kernel",
+           "record-stock")
+
+
+# ---- make ----
+
+class Clone:
+    """A clone with the fake conversions, at a path below that of the bench."""
+
+    def __init__(self, b, name="clone"):
+        self.b, self.dir = b, b.dir / name
+        put(self.dir, OVERLAY_FILES)
+        shutil.copy2(ROOT / "Makefile", self.dir / "Makefile")
+        shutil.copytree(HERE, self.dir / "scripts/pgtable-walk", dirs_exist_ok=True)
+
+    def make(self, *args, **env):
+        clean = {k: v for k, v in os.environ.items() if k not in
+                 ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KDIR", "ARCHES", "BASE", "JOBS", "FULL", "V")}
+        return subprocess.run(["make", *args], cwd=self.dir, capture_output=True, text=True, check=False,
+                              timeout=300, env={**clean, "TMPDIR": str(self.b.tmp), **env})
+
+    def good(self, *args, **env):
+        out = self.make(*args, **env)
+        assert out.returncode == 0, out
+        return out.stdout
+
+    def refused(self, *args, words=(), **env):
+        """In one line, before anything is there."""
+        before = everything(self.b.dir)
+        out = self.make(*args, **env)
+        assert out.returncode and not out.stdout, (args, out)
+        lines = [line for line in out.stderr.splitlines() if not line.startswith("make: ***")]
+        assert len(lines) == 1, (args, out.stderr)
+        for word in words:
+            assert word in lines[0], f"{args}: no '{word}' in: {lines[0]}"
+        assert everything(self.b.dir) == before, args
+
+
+def everything(top):
+    return {str(p.relative_to(top)) for p in top.rglob("*")}
+
+
+ODD = ("pro j", "a;touch x", "$(touch x)", "$HOME", "it's", 'quo"te', "a&b", "hash#", "(x)", "star*", "co:lon", "per%cent")
+
+
+def test_odd_paths(b):
+    """Of the clone and of the tree; below them lies what an unquoted path would name."""
+    put(b.dir, {"pro/build/keep": "x", "j/build/keep": "x", "a/keep": "x"})
+    for number, name in enumerate(ODD):
+        clone, tree = Clone(b, f"{number}/{name}"), b.dir / f"trees{number}" / name
+        put(tree, BASE_FILES)
+        before = everything(b.dir)
+        assert "make apply" in clone.good() == clone.good("help")
+        clone.good("apply", f"KDIR={tree}")
+        assert "new_call" in (tree / "kernel/fake.c").read_text()
+        clone.good("unapply", f"KDIR={tree}")
+        assert (tree / "kernel/fake.c").read_text() == FAKE_C
+        (clone.dir / "build").mkdir()
+        clone.good("clean")
+        assert everything(b.dir) == before, name
+        if number < 3:
+            for goal in ("check", "demo", "sabotage"):
+                clone.refused(goal, words=("move the clone",))
+        else:
+            clone.refused("check", words=("move the clone",))
+
+
+def test_elsewhere(b):
+    clone = Clone(b)
+    other = b.dir / "other"
+    put(other, {"build/keep": "x"})
+    clone.refused("-f", str(clone.dir / "Makefile"), "--no-print-directory", "-C", str(other), "clean",
+                  words=("make -C",))
+
+
+def test_apply_without_kdir(b):
+    """At a path with a space: a copy of the base, in spite of what was killed before."""
+    clone = Clone(b, "pro j")
+    put(clone.dir / "build/src/linux-6.12-stock", BASE_FILES)
+    put(clone.dir / "build/src/linux-6.12.tmp", {"half": "x"})
+    clone.good("apply")
+    assert "new_call" in (clone.dir / "build/src/linux-6.12/kernel/fake.c").read_text()
+    assert "nothing to do" in clone.good("apply")
+    assert {p.name for p in (clone.dir / "build/src").iterdir()} == \
+        {"linux-6.12", "linux-6.12-stock", "linux-6.12.lock"}
+    assert not (clone.dir / "build/src/linux-6.12/half").exists()
+    (clone.dir / CONVERT / "0002-doom.edit").unlink()
+    clone.good("apply")
+    assert (clone.dir / "build/src/linux-6.12/lib/Makefile").read_text() == BASE_FILES["lib/Makefile"]
+    clone.good("clean")
+    assert not (clone.dir / "build").exists()
+
+
+def test_kdir_is_for_one_tree(b):
+    clone = Clone(b)
+    for goal in (*CHECKED, "clean", "check-cocci"):
+        clone.refused(goal, f"KDIR={b.tree}", words=("KDIR is for", goal))
+    clone.refused("apply", "check", f"KDIR={b.tree}", words=("KDIR is for", "check"))
+    clone.refused("unapply", words=("KDIR=tree",))
+    for goal in ("apply", "unapply"):
+        clone.refused(goal, KDIR=str(b.tree), words=("environment",))
+        clone.refused("-e", goal, KDIR=str(b.tree), words=("environment",))
+    for args in (("check-cocci",), ("-e", "check-static"), ("check",)):
+        out = clone.make("-n", *args, KDIR=str(b.tree))
+        assert out.returncode == 0 and str(b.tree) not in out.stdout, out
+    assert "new_call" not in (b.tree / "kernel/fake.c").read_text()
+
+
+def test_kdir_runs_nothing(b):
+    clone = Clone(b)
+    for name in (f"a;touch {b.dir}/ran", f"$(touch {b.dir}/ran)", f"$(shell touch {b.dir}/ran)", f"`touch {b.dir}/ran`",
+                 f"a' ; touch {b.dir}/ran; '", "-h", "--help", "a b"):
+        clone.refused("apply", f"KDIR={name}", words=("not a kernel source tree",))
+    for name, value in (("JOBS", f"2;touch {b.dir}/ran"), ("JOBS", ""), ("V", "2"), ("BASE", "9.9"),
+                        ("BASE", "../x"), ("FULL", "yes"), ("JOBS", f"$(shell touch {b.dir}/ran)")):
+        clone.refused("check-host", f"{name}={value}", words=(name,))
+
+
+def test_what_is_ours_stays_ours(b):
+    clone = Clone(b)
+    victim = b.dir / "victim"
+    put(victim, {"keep": "x"})
+    for name in ("BUILD", "STOCK", "OURS", "SCRIPTS", "TESTS", "STAGE", "LAB", "HOST", "CURDIR"):
+        clone.refused("clean", f"{name}={victim}", words=(name, "cannot be set"))
+        if name != "CURDIR":    # which make sets itself
+            clone.refused("-e", "clean", **{name: str(victim)}, words=(name, "cannot be set"))
+    clone.good("clean", BUILD=str(victim))
+    assert (victim / "keep").exists()
+
+
+def test_checks_without_architectures(b):
+    clone = Clone(b)
+    for goal in CHECKED:
+        for arches in ("", " ", "x86_64", "arm64 x86_64", f"x86;touch {b.dir}/ran"):
+            clone.refused(goal, f"ARCHES={arches}", words=("ARCHES", "arm64 riscv x86"))
+        clone.refused(goal, ARCHES="x86_64", words=("ARCHES", "arm64 riscv x86"))
+    clone.good("help", "ARCHES=")
+
+
+def test_dry_run(b):
+    clone = Clone(b)
+    before = everything(b.dir)
+    for goal in ("check", "demo", "check-cocci", "check-kernel", "apply"):
+        out = clone.make("-n", goal)
+        assert out.returncode == 0 and "==" not in out.stdout, out
+    assert everything(b.dir) == before
+
+
+def test_old_python(b):
+    shim = b.dir / "bin/python3"
+    put(b.dir, {"bin/python3": "#!/bin/sh\necho False\n"})
+    shim.chmod(0o755)
+    clone = Clone(b)
+    clone.refused("check", PATH=f"{b.dir}/bin:{os.environ['PATH']}", words=("Python 3.8",))
+    code = "import sys; sys.version_info = (3, 7, 2); exec(open(sys.argv[1]).read())"
+    out = subprocess.run([sys.executable, "-c", code, APPLY], capture_output=True, text=True, check=False)
+    assert out.returncode == 1 and out.stderr.splitlines() == \
+        ["apply.py: needs Python 3.8 or newer, not 3.7; nothing was changed"], out
+    subprocess.run([sys.executable, "-c", "import ast, sys; ast.parse(open(sys.argv[1]).read(), feature_version=(3, 4))",
+                    APPLY], check=True)
+
+
+def test_ccache(b):
+    clone = Clone(b)
+    put(b.dir, {"bin/ccache": f"#!/bin/sh\necho '{b.dir}/cache'\n"})
+    (b.dir / "bin/ccache").chmod(0o755)
+    rule = "\nsay:\n\t@echo $${CCACHE_DIR-unset}; $(cache_says)\n"
+    with open(clone.dir / "Makefile", "a", encoding="utf-8") as makefile:
+        makefile.write(rule)
+    env = {"PATH": f"{b.dir}/bin:{os.environ['PATH']}"}
+    os.environ.pop("CCACHE_DIR", None)
+    ours = str(clone.dir / "build/ccache")
+    assert clone.good("say", **env).split() == [ours, "ccache:", ours]
+    assert clone.good("say", **env, CCACHE_DIR="/x").split() == ["/x", "ccache:", "/x"]
+    (b.dir / "cache").mkdir()
+    assert clone.good("say", **env).split() == ["unset", "ccache:", f"{b.dir}/cache"]
+
+
+# ---- need, fetch-base, copy-base, stage ----
+
+def helper(b, name, *args, **shims):
+    """Run one of the shell tools with some commands replaced."""
+    for command, script in shims.items():
+        put(b.dir / "bin", {command.replace("_", "-"): f"#!/bin/sh\n{script}\n"})
+        (b.dir / "bin" / command.replace("_", "-")).chmod(0o755)
+    env = {**os.environ, "PATH": f"{b.dir}/bin:{os.environ['PATH']}", "T": str(b.dir)}
+    return subprocess.run([HERE / name, *args], capture_output=True, text=True, env=env,
+                          check=False, timeout=60)
+
+
+DPKG = 'for p; do [ -e "$T/installed-$p" ] && printf "installed:%s " "$p"; done; exit 1'
+
+
+def test_need_has_all(b):
+    put(b.dir, {"installed-one": "", "installed-two": ""})
+    out = helper(b, "need", "one", "two", dpkg_query=DPKG, apt_get="exit 1")
+    assert (out.returncode, out.stdout, out.stderr) == (0, "", ""), out
+
+
+def test_need_installs(b):
+    put(b.dir, {"installed-one": ""})
+    apt = 'echo "$@" >>$T/calls; [ "$1" = update ] && : >$T/updated; [ -e $T/updated ]'
+    out = helper(b, "need", "one", "two", "three", dpkg_query=DPKG, apt_get=apt, id="echo 0")
+    assert out.returncode == 0 and len(out.stderr.splitlines()) == 1, out
+    calls = (b.dir / "calls").read_text().splitlines()
+    assert [c.split()[0] for c in calls] == ["install", "update", "install"], calls
+    assert calls[0].endswith(" two three"), calls
+
+
+def test_need_cannot(b):
+    shims = {"dpkg_query": DPKG, "apt_get": "echo E: no such thing; exit 100"}
+    out = helper(b, "need", "one", "two", id="echo 1000", sudo="exit 1", **shims)
+    assert out.returncode == 1 and len(out.stderr.splitlines()) == 1, out
+    assert "apt-get install one two" in out.stderr, out
+    out = helper(b, "need", "one", id="echo 0", **shims)
+    assert out.returncode == 1 and "E: no such thing" in out.stderr, out
+
+
+def test_fetch_base_refuses_unknown(b):
+    out = helper(b, "fetch-base", "5.4", b.dir / "x")
+    assert out.returncode == 1 and len(out.stderr.splitlines()) == 1 and "5.4" in out.stderr, out
+    assert not (b.dir / "x").exists()
+
+
+def test_fetch_base_leaves_no_half_tree(b):
+    if not os.path.exists("/usr/src/linux-source-6.12.tar.xz"):
+        raise Skip("linux-source-6.12 is not installed")
+    tar = 'while [ "$1" != -C ]; do shift; done; echo x >"$2/Makefile"; echo tar: broken >&2; exit 2'
+    out = helper(b, "fetch-base", "6.12", b.dir / "base", tar=tar, dpkg_query='for p; do :; done\n'
+                 'printf "installed:linux-source-6.12 installed:xz-utils "')
+    assert out.returncode == 1 and "tar: broken" in out.stderr, out
+    assert [p.name for p in b.dir.glob("base*")] == ["base.lock"]
+    out = helper(b, "fetch-base", "6.12", b.dir / "base", tar=tar.replace("exit 2", "exit 0"))
+    assert out.returncode == 0 and (b.dir / "base/Makefile").read_text() == "x\n", out
+    assert {p.name for p in b.dir.glob("base*")} == {"base", "base.lock"}
+
+
+def test_need_takes_the_command(b):
+    """However it came; the package is not asked for."""
+    out = helper(b, "need", "there:one", "sh:two", dpkg_query="exit 1", apt_get="exit 1", there="exit 0")
+    assert (out.returncode, out.stdout, out.stderr) == (0, "", ""), out
+    out = helper(b, "need", "there:one", "not-there:two", dpkg_query="exit 1", apt_get="exit 1", there="exit 0",
+                 id="echo 1000", sudo="exit 1")
+    assert out.returncode == 1 and "apt-get install two" in out.stderr and "one" not in out.stderr, out
+
+
+def test_copy_base(b):
+    def copy():
+        return subprocess.run([HERE / "copy-base", b.tree, b.dir / "copy"], capture_output=True, text=True,
+                              check=False, timeout=60)
+    (b.tree / "link").symlink_to("Makefile")
+    put(b.dir, {"copy.tmp/half": "x", "copy.tmp/tree/half": "x"})
+    for _ in range(2):
+        assert copy().returncode == 0
+        assert everything(b.dir / "copy") == everything(b.tree) and (b.dir / "copy/link").is_symlink()
+        assert not (b.dir / "copy.tmp").exists()
+    shutil.rmtree(b.dir / "copy")
+    shutil.rmtree(b.tree)
+    out = copy()
+    assert out.returncode == 1 and len(out.stderr.splitlines()) == 1 and "cannot copy" in out.stderr, out
+    assert not list(b.dir.glob("copy*mp")) and not (b.dir / "copy").exists()
+
+
+def test_copy_base_full_disk(b):
+    put(b.tree, {"big": "x" * 100000})
+    (b.dir / "disk").mkdir()
+    with Mount("-t", "tmpfs", "-o", "size=64k", "none", at=b.dir / "disk"):
+        out = subprocess.run([HERE / "copy-base", b.tree, b.dir / "disk/copy"], capture_output=True, text=True,
+                             check=False)
+        assert out.returncode == 1 and "No space left" in out.stderr and len(out.stderr.splitlines()) == 1, out
+        assert everything(b.dir / "disk") == {"copy.lock"}
+
+
+SLOW = 'echo $$ >>"$T/pids"; for last; do :; done; mkdir -p "$last"; echo x >"$last/half"; sleep {}; exec {} "$@"'
+
+
+def copying(b, number, seconds):
+    """A copy that is sent a signal in the middle."""
+    (b.dir / "pids").unlink(missing_ok=True)
+    put(b.dir, {"bin/cp": "#!/bin/sh\n" + SLOW.format(seconds, shutil.which("cp")) + "\n"})
+    (b.dir / "bin/cp").chmod(0o755)
+    env = {**os.environ, "PATH": f"{b.dir}/bin:{os.environ['PATH']}", "T": str(b.dir)}
+    with subprocess.Popen([HERE / "copy-base", b.tree, b.dir / "copy"], env=env, start_new_session=True) as child:
+        deadline = time.monotonic() + 60
+        while not (b.dir / "copy.tmp/half").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if number == signal.SIGKILL:
+            child.kill()        # cp goes on, and keeps the lock
+        elif number:
+            os.killpg(child.pid, number)
+    return child.returncode
+
+
+def test_copy_base_killed(b):
+    put(b.tree, {"tree/file": "x"})
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        assert copying(b, number, 2)
+        out = subprocess.run([HERE / "copy-base", b.tree, b.dir / "copy"], capture_output=True, text=True, check=False)
+        assert out.returncode == 0, out
+        assert everything(b.dir / "copy") == everything(b.tree)
+        assert not (b.dir / "copy.tmp").exists()
+        assert ("waiting for another run" in out.stderr) == (number == signal.SIGKILL), out
+        shutil.rmtree(b.dir / "copy")
+
+
+def test_copy_base_twice_at_once(b):
+    children = [subprocess.Popen([HERE / "copy-base", b.tree, b.dir / "copy"], stderr=subprocess.DEVNULL)
+                for _ in range(4)]
+    assert [child.wait(timeout=60) for child in children] == [0] * 4
+    assert everything(b.dir / "copy") == everything(b.tree)
+
+
+def test_stage_counts(b):
+    def stage(*args):
+        return subprocess.run([HERE / "stage", b.dir / "build", *args], capture_output=True, text=True, check=False)
+    assert stage("check-one", "printf", "ok 1 a\nok 2 b # SKIP\n").returncode == 0
+    assert stage("--report").stdout.endswith("\n1 passed, 0 failed, 1 skipped\n")
+    assert stage("check-none", "true").returncode == 1
+    out = stage("--report")
+    assert out.returncode == 1 and out.stdout.endswith("\n0 passed, 1 failed\n"), out
