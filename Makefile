@@ -1,8 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 # The whole interface of pgtable-walk: 'make help' lists it.
 
-# The demo is about one architecture, all else about all of them, if none is named.
-demo_arches := $(or $(ARCHES),arm64)
+SCRIPTS := scripts/pgtable-walk
+ANYWHERE := help apply unapply clean
+goals := $(or $(MAKECMDGOALS),help)
+
+# What this file sets for itself cannot be set by others: 'make clean BUILD=/home'.
+foreign := command override $(if $(findstring e,$(firstword -$(MAKEFLAGS))),environment)
+$(foreach v,BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST AGAIN ANYWHERE goals CHECKS CURDIR,\
+	$(if $(filter $(foreign),$(origin $(v))),$(error $(v) cannot be set: all that is built goes below build/)))
+ifeq ($(wildcard $(SCRIPTS)/apply.py),)
+$(error this is not the top directory of pgtable-walk: use 'make -C')
+endif
+
+# The demo runs on one architecture, all else on all of them, unless some are named.
+KNOWN_ARCHES := arm64 riscv x86
+demo_arches := $(if $(filter undefined,$(origin ARCHES)),arm64,$(ARCHES))
 # All that there is to check takes longer than an hour, but for one architecture.
 FULL ?= $(if $(filter 1,$(words $(ARCHES))),1)
 ARCHES ?= arm64 riscv x86
@@ -10,25 +23,80 @@ BASE ?= 6.12
 JOBS ?= $(shell nproc)
 V ?= 0
 
-BUILD := $(CURDIR)/build
+# No value below reaches a shell that is not known to be harmless there.
+ifneq ($(filter-out help,$(goals)),)
+digits = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst \
+	8,,$(subst 9,,$(1)))))))))))
+one_of = $(if $(filter-out $(2),$(value $(1)))$(word 2,$(value $(1))),$(error $(1)='$(value $(1))': can be $(2)))
+number = $(if $(call digits,$(1))$(if $(1),,x),$(error JOBS='$(1)': not a number))
+$(call one_of,BASE,6.12)
+$(call one_of,V,0 1)
+$(if $(filter file,$(origin FULL)),,$(call one_of,FULL,0 1))
+$(call number,$(if $(filter file,$(origin JOBS)),$(JOBS),$(value JOBS)))
+override FULL := $(filter 1,$(FULL))
+ifeq ($(shell python3 -c 'import sys; print(sys.version_info >= (3, 8))' 2>&1),False)
+$(error Python 3.8 or newer is needed; python3 is older)
+endif
+endif
+
+# KDIR is the tree of 'apply' and 'unapply', and has no meaning for what checks a copy of the base.
+ifneq ($(value KDIR),)
+ifeq ($(filter environment,$(origin KDIR)),)
+ifneq ($(filter-out apply unapply,$(goals)),)
+$(error KDIR is for 'make apply' and 'make unapply' only; '$(filter-out apply unapply,$(goals))' works on a copy of the base)
+endif
+override KDIR := $(value KDIR)
+export KDIR
+else
+ifneq ($(filter apply unapply,$(goals)),)
+$(error KDIR comes from the environment: unset it, or name the tree: make $(goals) KDIR=tree)
+endif
+unexport KDIR
+override KDIR :=
+endif
+endif
+
+# Only what builds kernels wants an architecture, a plain path and a cache.
+ifneq ($(filter-out $(ANYWHERE),$(goals)),)
+ifneq ($(filter-out $(KNOWN_ARCHES),$(value ARCHES))$(if $(strip $(value ARCHES)),,x),)
+$(error ARCHES='$(value ARCHES)': name one or more of: $(KNOWN_ARCHES))
+endif
+awkward := $(shell $(SCRIPTS)/check-path)
+ifneq ($(awkward),)
+$(error $(awkward))
+endif
+# The user's own ccache if there is one.
+ifeq ($(origin CCACHE_DIR),undefined)
+cache := $(shell dir=$$(ccache -k cache_dir 2>/dev/null) && [ -w "$$dir" ] && echo "$$dir")
+ifeq ($(cache),)
+export CCACHE_DIR := $(CURDIR)/build/ccache
+endif
+endif
+endif
+cache_says = echo "ccache: $${CCACHE_DIR:-$(cache)}"
+
+# Relative, as a path may have spaces.
+BUILD := build
 STOCK := $(BUILD)/src/linux-$(BASE)-stock
 OURS := $(BUILD)/src/linux-$(BASE)
-SCRIPTS := scripts/pgtable-walk
 TESTS := tools/testing/pgtable-walk
 STAGE := $(SCRIPTS)/stage $(BUILD)
-LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(BUILD) ARCHES="$(ARCHES)" \
+LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(CURDIR)/$(BUILD) ARCHES="$(ARCHES)" \
 	BASE=$(BASE) V=$(V) FULL=$(FULL)
-HOST := $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(BUILD)/host
+HOST = $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(CURDIR)/$(BUILD)/host
+# Not $(MAKE) in recipes of stages: 'make -n' would run those.
+AGAIN = env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory ARCHES="$(ARCHES)" BASE=$(BASE) JOBS=$(JOBS) \
+	V=$(V) FULL=$(or $(FULL),0)
 
-PKGS_kernel = gcc make flex bison bc libelf-dev libssl-dev cpio ccache rsync \
+# COMMAND:PACKAGE: the package only where there is no such command.
+PKGS_kernel = gcc:gcc make flex:flex bison:bison bc:bc libelf-dev libssl-dev cpio:cpio ccache:ccache rsync:rsync \
 	$(foreach arch,$(ARCHES),$(PKGS_$(arch)))
-PKGS_arm64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
-PKGS_riscv := gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-system-misc opensbi device-tree-compiler
-PKGS_x86 := libc6-dev qemu-system-x86
-PKGS_cocci := coccinelle
-PKGS_static = sparse $(PKGS_cocci) $(PKGS_kernel)
-
-export CCACHE_DIR ?= $(BUILD)/ccache
+PKGS_arm64 := aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-aarch64:qemu-system-arm
+PKGS_riscv := riscv64-linux-gnu-gcc:gcc-riscv64-linux-gnu libc6-dev-riscv64-cross \
+	qemu-system-riscv64:qemu-system-misc opensbi dtc:device-tree-compiler
+PKGS_x86 := libc6-dev qemu-system-x86_64:qemu-system-x86
+PKGS_cocci := spatch:coccinelle
+PKGS_static = sparse:sparse $(PKGS_cocci) $(PKGS_kernel)
 
 .PHONY: help
 help:
@@ -42,36 +110,45 @@ help:
 	@echo 'make sabotage-kernel'
 	@echo '                   the same for converted kernels, in QEMU; ONLY=regex picks some'
 	@echo 'make bench-host    what the walker costs per entry, against bare loops'
-	@echo 'make apply         make a kernel tree one with pgtable-walk: KDIR=tree, default a copy of the base'
+	@echo 'make apply KDIR=tree'
+	@echo '                   make a kernel tree one with pgtable-walk; without KDIR, a copy of the base'
+	@echo 'make unapply KDIR=tree'
+	@echo '                   give that tree back as it was, with the edits made since'
 	@echo 'make record-stock  boot the stock kernel and record which KVM selftests pass on it'
 	@echo 'make clean         remove build/'
 	@echo
-	@echo 'Variables: ARCHES="$(ARCHES)" BASE=$(BASE) KDIR= JOBS=$(JOBS) V=1'
+	@echo 'Variables: ARCHES="$(KNOWN_ARCHES)" BASE=6.12 JOBS=number of CPUs V=1'
 	@echo '           FULL=1: make check takes the costliest rows too, as it does for one architecture'
+	@echo '           CCACHE_DIR=directory, default the one that you have, or build/ccache'
 
 # The base as it is, unpacked once.
 $(STOCK):
 	@$(SCRIPTS)/fetch-base $(BASE) $@
 
-# Without KDIR a copy of the base is converted, or brought up to what the repository says now.
-.PHONY: apply
+# A copy of the base is converted, or brought up to what the repository says now.
+.PHONY: converted
+converted: | $(STOCK)
+	@$(SCRIPTS)/copy-base $(STOCK) $(OURS)
+	@$(SCRIPTS)/apply.py --from $(STOCK) $(OURS)
+
+.PHONY: apply unapply
 ifneq ($(KDIR),)
 apply:
-	@$(SCRIPTS)/need $(PKGS_cocci)
-	@$(SCRIPTS)/apply.py $(KDIR)
+	@$(SCRIPTS)/apply.py -- "$$KDIR"
+unapply:
+	@$(SCRIPTS)/apply.py --undo -- "$$KDIR"
 else
-apply: | $(STOCK)
-	@$(SCRIPTS)/need $(PKGS_cocci)
-	@[ -d $(OURS) ] || { cp -a --reflink=auto $(STOCK) $(OURS).tmp && mv $(OURS).tmp $(OURS); }
-	@$(SCRIPTS)/apply.py --from $(STOCK) $(OURS)
+apply: converted
+unapply:
+	@echo "unapply: name the tree: make unapply KDIR=tree" >&2; exit 1
 endif
 
 .PHONY: demo
 demo: ARCHES := $(demo_arches)
 demo:
-	@rm -f $(BUILD)/stages
+	@rm -f $(BUILD)/stages; $(cache_says)
 	@$(STAGE) install $(SCRIPTS)/need $(PKGS_kernel) $(PKGS_cocci)
-	@$(STAGE) apply $(MAKE) --no-print-directory apply KDIR=
+	@$(STAGE) apply $(AGAIN) converted
 	@$(STAGE) demo $(LAB) demo
 	@$(STAGE) --report
 
@@ -79,25 +156,25 @@ CHECKS := check-host check-cocci check-static check-kernel
 
 .PHONY: check $(CHECKS)
 check:
-	@rm -f $(BUILD)/stages
-	@$(STAGE) install $(SCRIPTS)/need $(PKGS_static)
-	@$(STAGE) apply $(MAKE) --no-print-directory apply KDIR=
-	@for stage in $(CHECKS); do $(STAGE) $$stage $(MAKE) --no-print-directory $$stage KDIR=; done; \
+	@rm -f $(BUILD)/stages; $(cache_says)
+	@$(STAGE) install $(SCRIPTS)/need $(PKGS_static) && $(STAGE) apply $(AGAIN) converted && \
+	for stage in $(CHECKS); do $(STAGE) $$stage $(AGAIN) $$stage; done; \
 	$(STAGE) --report
 
+# No times are judged here: those of bench-host are for people.
 check-host:
-	@$(HOST) check bench objcheck
+	@$(HOST) check objcheck
 
 # Tests of signals and full disks mostly wait, and leave a CPU to the checks.
 .PHONY: cocci-apply cocci-checks
-check-cocci: apply
+check-cocci: converted
 	@$(MAKE) --no-print-directory -j2 --output-sync=target cocci-apply cocci-checks
 cocci-apply:
 	@$(SCRIPTS)/test_apply.py --base $(STOCK) --jobs $(JOBS)
 cocci-checks:
 	@$(TESTS)/cocci/run.py --stock $(STOCK) --converted $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
 
-check-static: apply
+check-static: converted
 	@$(SCRIPTS)/need $(PKGS_static)
 	@$(LAB) $(foreach a,$(ARCHES),$(a)/ours-debug-config $(a)/stock-debug-config)
 	@set -e; for arch in $(ARCHES); do \
@@ -106,8 +183,9 @@ check-static: apply
 			--stock $(STOCK) --stock-build $(BUILD)/$$arch/stock-debug; \
 	done
 
-check-kernel: apply
+check-kernel: converted
 	@$(SCRIPTS)/need $(PKGS_kernel)
+	@$(cache_says)
 	@$(LAB) --keep-going --output-sync=target check
 
 # Not part of check: each breaks the library or its user in one way, and says which test noticed.
@@ -117,9 +195,9 @@ sabotage:
 
 # The same for converted kernels, in QEMU: minutes each. ONLY=regex picks by name.
 .PHONY: sabotage-kernel
-sabotage-kernel: apply
+sabotage-kernel: converted
 	@$(SCRIPTS)/need $(PKGS_kernel)
-	@$(LAB) ONLY='$(ONLY)' sabotage
+	@$(LAB) ONLY='$(subst ','\'',$(value ONLY))' sabotage
 
 .PHONY: bench-host
 bench-host:
@@ -132,4 +210,4 @@ record-stock: | $(STOCK)
 
 .PHONY: clean
 clean:
-	rm -rf $(BUILD)
+	rm -rf build
