@@ -30,8 +30,11 @@ void pgtable_walk_stall(void)
 	if (!one_in || !ns || this_cpu_inc_return(stall_windows) % one_in)
 		return;
 
-	udelay(ns / 1000);
-	ndelay(ns % 1000);
+	/* Not at once: some architectures' udelay() overflows. */
+	for (; ns >= NSEC_PER_MSEC; ns -= NSEC_PER_MSEC)
+		udelay(USEC_PER_MSEC);
+	udelay(ns / NSEC_PER_USEC);
+	ndelay(ns % NSEC_PER_USEC);
 }
 EXPORT_SYMBOL_GPL(pgtable_walk_stall);
 

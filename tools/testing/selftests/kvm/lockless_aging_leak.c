@@ -1,89 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A VM's page tables are freed: all of them when it ends, and those of a range
- * when the range is unmapped.
- *
- * KVM charges them to the memory cgroup of the VMM, so that a cgroup with nothing
- * else in it shows each page that is left. Some architectures also count them as
- * SecPageTables in /proc/meminfo; what was added there has to be taken off again.
+ * when the range is unmapped. Ends that aging races with are in
+ * lockless_aging_stress.
  */
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "lockless_aging.h"
-
-#define CGROUP_ROOT	"/sys/fs/cgroup"
+#include "lockless_aging_usage.h"
 
 #define MAX_BYTES	(LA_MAX_PAGES / LA_CHUNK_PAGES * LA_TABLE_SIZE)
-#define MEMINFO		"/proc/meminfo"
-/* Has each CPU add what it counted to the sums. */
-#define STAT_REFRESH	"/proc/sys/vm/stat_refresh"
 
 static size_t vm_bytes;
 static unsigned int nr_vms = 8;
-static bool secondary_counted;
-static char cgroup[128];
-
-static void cgroup_file(char *path, size_t size, const char *name)
-{
-	snprintf(path, size, "%s/%s", cgroup, name);
-}
-
-struct usage {
-	int64_t kernel;		/* pages charged to the cgroup as the kernel's */
-	int64_t secondary;	/* kB in page tables of any VM, if that is counted */
-};
-
-static struct usage usage(void)
-{
-	char path[256], text[8192], *line;
-	struct usage now;
-
-	cgroup_file(path, sizeof(path), "memory.stat");
-	TEST_ASSERT(la_read(path, text, sizeof(text)), "Cannot read %s", path);
-	now.kernel = la_stat(text, "kernel") / LA_PAGE_SIZE;
-
-	if (!access(STAT_REFRESH, W_OK))
-		la_write(STAT_REFRESH, "1");
-	TEST_ASSERT(la_read(MEMINFO, text, sizeof(text)), "Cannot read " MEMINFO);
-	line = strstr(text, "SecPageTables:");
-	now.secondary = line ? atol(line + strlen("SecPageTables:")) : 0;
-	return now;
-}
-
-/*
- * What it settles at. Tables wait for a grace period and what else a process had for
- * various workers, and memory.stat may be two seconds late, so look until nothing
- * changed for longer. Looking itself takes a page or two and gives them back.
- */
-static struct usage settled(void)
-{
-	struct usage now, last = usage();
-	int idle, looks = 0;
-
-	for (idle = 0; idle < 24 && looks < 300; idle++, looks++) {
-		usleep(100000);
-		now = usage();
-		if (labs(now.kernel - last.kernel) > 2 || now.secondary != last.secondary) {
-			last = now;
-			idle = 0;
-		}
-	}
-	return now;
-}
-
-static bool same_usage(const char *name, struct usage first, struct usage last, unsigned int nr,
-		       unsigned int tolerance)
-{
-	ksft_print_msg("%s: %ld pages at first, %ld after %u more (tolerated: +%u)\n",
-		       name, first.kernel, last.kernel, nr, tolerance);
-	if (secondary_counted)
-		ksft_print_msg("%s: SecPageTables %ld kB at first, %ld kB in the end\n",
-			       name, first.secondary, last.secondary);
-	return last.kernel <= first.kernel + tolerance &&
-	       (!secondary_counted || last.secondary == first.secondary);
-}
 
 static void touch_all(struct la_vm *v, uint64_t gpa)
 {
@@ -132,15 +61,13 @@ static bool vm_is_killed(void)
 /* Runs @fn in the cgroup, in a process of its own; returns whether it passed. */
 static bool run_in_cgroup(bool (*fn)(void))
 {
-	char path[256];
 	int status;
 	pid_t pid;
 
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		cgroup_file(path, sizeof(path), "cgroup.procs");
-		la_write(path, "0");
+		enter_cgroup();
 		_exit(fn() ? KSFT_PASS : KSFT_FAIL);
 	}
 	TEST_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid, "fork: %s", strerror(errno));
@@ -215,19 +142,6 @@ static bool slot_cycles(void)
 	return check_cycles("memslot", slot_cycle);
 }
 
-static bool make_cgroup(void)
-{
-	char path[256];
-
-	snprintf(cgroup, sizeof(cgroup), CGROUP_ROOT "/lockless_aging_leak.%d", getpid());
-	if (__la_write(CGROUP_ROOT "/cgroup.subtree_control", "+memory"))
-		return false;
-	if (mkdir(cgroup, 0755))
-		return false;
-	cgroup_file(path, sizeof(path), "memory.stat");
-	return !access(path, R_OK);
-}
-
 static void help(const char *name)
 {
 	printf("usage: %s [-h] [-m MiB] [-n VMs]\n"
@@ -264,14 +178,14 @@ int main(int argc, char *argv[])
 
 	ksft_print_header();
 	__TEST_REQUIRE(!access("/dev/kvm", R_OK | W_OK), "needs /dev/kvm");
-	__TEST_REQUIRE(make_cgroup(), "needs cgroup2 with memory at " CGROUP_ROOT);
+	__TEST_REQUIRE(make_cgroup("lockless_aging_leak"),
+		       "needs cgroup2 with memory at " CGROUP_ROOT);
 	ksft_set_plan(5);
 
 	/* A VM to the end, for the count would not show that it fell below 0. */
 	base = usage();
 	create_vm(&v, &mem);
-	secondary_counted = usage().secondary > base.secondary;
-	if (!secondary_counted)
+	if (usage().secondary <= base.secondary)
 		ksft_print_msg("SecPageTables does not count a VM's tables here\n");
 
 	/* The first one in the cgroup also makes what stays for good. */
@@ -285,6 +199,6 @@ int main(int argc, char *argv[])
 	ksft_test_result(run_in_cgroup(slot_cycles), "no_growth_by_moving_slots\n");
 
 	la_vm_free(&v);
-	rmdir(cgroup);
+	remove_cgroup();
 	ksft_finished();
 }
