@@ -83,9 +83,8 @@ static bool check_vms(const char *name, bool (*fn)(void), struct usage *base)
 	for (i = 0; i < nr_vms; i++)
 		if (!run_in_cgroup(fn))
 			return false;
-	*base = settled();
 	/* Less than a page for each VM is slabs and per-CPU stocks. */
-	return same_usage(name, first, *base, nr_vms, nr_vms / 2);
+	return settles_at(name, first, nr_vms, nr_vms / 2, base);
 }
 
 /* Where a slot is moved to. */
@@ -97,6 +96,7 @@ static bool check_cycles(const char *name, void (*cycle)(struct la_vm *v, char *
 	struct usage first, last;
 	struct la_vm v;
 	char *mem;
+	bool same;
 	int i;
 
 	vm_bytes /= 2;
@@ -107,10 +107,10 @@ static bool check_cycles(const char *name, void (*cycle)(struct la_vm *v, char *
 	first = settled();
 	for (i = 0; i < NR_CYCLES; i++)
 		cycle(&v, mem, NR_PLACES + i);
-	last = settled();
-	la_vm_free(&v);
 	/* A vCPU keeps up to 40 pages for tables in stock; now more of them, now less. */
-	return same_usage(name, first, last, NR_CYCLES, 64);
+	same = settles_at(name, first, NR_CYCLES, 64, &last);
+	la_vm_free(&v);
+	return same;
 }
 
 static void unmap_cycle(struct la_vm *v, char *mem, int i)

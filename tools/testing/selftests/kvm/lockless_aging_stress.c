@@ -970,8 +970,7 @@ static void vm_lives(const struct vm_life plan)
 		       other_calls);
 	must_have_aged(calls, plan.ops);
 
-	last = settled();
-	TEST_ASSERT(same_usage("cgroup", base, last, vms, vms / 2), "Memory of VMs is left");
+	TEST_ASSERT(settles_at("cgroup", base, vms, vms / 2, &last), "Memory of VMs is left");
 	remove_cgroup();
 }
 
@@ -1070,7 +1069,7 @@ static void on_signal(int sig)
 {
 }
 
-static void interrupted_vms(unsigned int nr)
+static void interrupted_vms_main(unsigned int nr)
 {
 	struct itimerspec once = {}, none = {};
 	struct sigaction action = { .sa_handler = on_signal };
@@ -1116,10 +1115,15 @@ static void interrupted_vms(unsigned int nr)
 	close(kvm);
 }
 
-static void wait_for_one(void)
+static void interrupt_vms(unsigned int nr)
 {
 	int status;
 
+	if (forked()) {
+		interrupted_vms_main(nr);
+		fflush(stdout);
+		_exit(0);
+	}
 	TEST_ASSERT(wait(&status) > 0 && WIFEXITED(status) && !WEXITSTATUS(status),
 		    "A child failed, status %#x", status);
 }
@@ -1127,28 +1131,20 @@ static void wait_for_one(void)
 static void test_vm_interrupted(void)
 {
 	const int64_t most_kb = 2 * MIN_FAILURES * LA_PAGE_SIZE / SZ_1K;
-	static const unsigned int nr[] = { 10, MIN_FAILURES };
-	struct usage use[ARRAY_SIZE(nr)];
-	int i;
+	struct usage base, last;
 
 	TEST_ASSERT(make_cgroup("lockless_aging_stress"), "needs cgroup2 with memory at "
 		    CGROUP_ROOT);
 	/* A few first, which make what stays for good. */
-	for (i = 0; i < ARRAY_SIZE(nr); i++) {
-		if (forked()) {
-			interrupted_vms(nr[i]);
-			fflush(stdout);
-			_exit(0);
-		}
-		wait_for_one();
-		use[i] = settled();
-	}
-	TEST_ASSERT(same_usage("cgroup", use[0], use[1], MIN_FAILURES, MIN_FAILURES / 2),
+	interrupt_vms(10);
+	base = settled();
+	interrupt_vms(MIN_FAILURES);
+	TEST_ASSERT(settles_at("cgroup", base, MIN_FAILURES, MIN_FAILURES / 2, &last),
 		    "Memory of VMs is left");
 	/* What is not charged to the cgroup, such as a root: four pages on riscv. */
 	ksft_print_msg("%ld kB of memory unaccounted for at first, %ld in the end\n",
-		       use[0].unknown, use[1].unknown);
-	TEST_ASSERT(use[1].unknown < use[0].unknown + most_kb, "Memory of VMs is left");
+		       base.unknown, last.unknown);
+	TEST_ASSERT(last.unknown < base.unknown + most_kb, "Memory of VMs is left");
 	remove_cgroup();
 }
 

@@ -108,19 +108,30 @@ static inline struct usage settled(void)
 	return now;
 }
 
-/*
- * Whether @last is what @first was, but for @tolerance pages. SecPageTables is only
- * told if all VMs of the machine are the same in both.
- */
-static inline bool same_usage(const char *name, struct usage first, struct usage last,
-			      unsigned int nr, unsigned int tolerance)
+static inline bool usage_is(struct usage first, struct usage now, unsigned int tolerance)
 {
+	return now.kernel <= first.kernel + tolerance && now.secondary == first.secondary;
+}
+
+/*
+ * Whether it settles at what @first was, but for @tolerance pages, after @nr more of
+ * what used it. @now is what it settles at. On a busy machine it may take longer.
+ */
+static inline bool settles_at(const char *name, struct usage first, unsigned int nr,
+			      unsigned int tolerance, struct usage *now)
+{
+	int tries;
+
+	*now = settled();
+	for (tries = 0; tries < 4 && !usage_is(first, *now, tolerance); tries++)
+		*now = settled();
+
 	ksft_print_msg("%s: %ld pages at first, %ld after %u more (tolerated: +%u)\n",
-		       name, first.kernel, last.kernel, nr, tolerance);
-	if (first.secondary || last.secondary)
+		       name, first.kernel, now->kernel, nr, tolerance);
+	if (first.secondary || now->secondary)
 		ksft_print_msg("%s: SecPageTables %ld kB at first, %ld kB in the end\n",
-			       name, first.secondary, last.secondary);
-	return last.kernel <= first.kernel + tolerance && last.secondary == first.secondary;
+			       name, first.secondary, now->secondary);
+	return usage_is(first, *now, tolerance);
 }
 
 #endif /* SELFTEST_KVM_LOCKLESS_AGING_USAGE_H */
