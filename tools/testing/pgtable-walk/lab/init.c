@@ -30,7 +30,7 @@
 
 #define MAX_ARGS	32
 #define MAX_LINE	900	/* below what /dev/kmsg takes in one write */
-#define KILL_GRACE_MS	10000
+#define KILL_GRACE_MS	60000
 #define KSFT_SKIP	4
 
 static int kmsg = -1;

@@ -17,7 +17,9 @@ import sys
 import time
 from pathlib import Path
 
-BOOT_SECONDS = 120
+# Generous, as the limits of the plans are: something else may have the build machine's CPUs.
+BOOT_SECONDS = 300
+QUIET_SECONDS = 900
 STAMP = re.compile(r"^\[ *(\d+\.\d+)\] ")
 RESULT = re.compile(r"^( *)(not ok|ok) \d+ -? ?([^\s#]+)(.*)$")
 SUITE_PLAN = re.compile(r"^    1\.\.(\d+)$")
@@ -270,7 +272,7 @@ def main():
         with log_path.open("wb") as log:
             log.write((" ".join(args.command) + "\n").encode())
             wrong = boot(args.command, console, log, BOOT_SECONDS + sum(plan.values()),
-                         BOOT_SECONDS + max(plan.values()))
+                         QUIET_SECONDS)
         if console.finished or wrong:
             break
         wrong = "the machine went down before the tests were over"

@@ -36,7 +36,7 @@ def run(args, sabotage):
     text = source.read_text(encoding="utf-8")
     kernel, machine = sabotage.get("Kernel", "debug"), sabotage.get("Machine", args.machine)
     plan = pathlib.Path(args.build, "sabotage.plan")
-    plan.write_text(f"sabotaged 300 pass {sabotage['Run']}\n", encoding="utf-8")
+    plan.write_text(f"sabotaged 900 pass {sabotage['Run']}\n", encoding="utf-8")
     try:
         source.write_text(sabotaged(text, sabotage), encoding="utf-8")
         failed, output = make(args, f"ours-{kernel}")
