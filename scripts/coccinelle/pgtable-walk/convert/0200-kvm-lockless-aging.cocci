@@ -25,14 +25,16 @@
 // Hunks: 6.12 struct kvm_mmu_notifier_range 1
 // Hunks: 6.12 __kvm_handle_hva_range 3
 // Hunks: 6.12 kvm_flush_remote_tlbs 2
-// Hunks: 6.12 kvm_handle_hva_range 3
-// Hunks: 6.12 kvm_handle_hva_range_no_flush 3
+// Hunks: 6.12 kvm_handle_hva_range 2
+// Hunks: 6.12 kvm_handle_hva_range_no_flush 2
+// Hunks: 6.12 kvm_handle_gfn_range 1
 // Applied: 6.12 - lockless_aging\.h
 // Applied: 6.12 struct kvm_mmu_notifier_range \blockless\b
 // Applied: 6.12 __kvm_handle_hva_range if \(!range->lockless\)
 // Applied: 6.12 kvm_flush_remote_tlbs \bdata_race\b
 // Applied: 6.12 kvm_handle_hva_range \bkvm_age_lockless\b
 // Applied: 6.12 kvm_handle_hva_range_no_flush \bkvm_age_lockless\b
+// Applied: 6.12 kvm_handle_gfn_range \blockless = false\b
 
 @@
 @@
@@ -91,12 +93,21 @@ symbol false;
  		.may_block = false,
 +		.lockless	= kvm_age_lockless(kvm),
  	};
-+	kvm_mn_ret_t r;
- 	...
+	...
 -	return __kvm_handle_hva_range(kvm, &range).ret;
-+	r = __kvm_handle_hva_range(kvm, &range);
-+	kvm_count_aging(r.found_memslot, range.lockless);
-+	return r.ret;
++	return kvm_age_hva_range(kvm, &range);
+ }
+
+@@
+identifier range, gfn_range;
+symbol false;
+@@
+ kvm_handle_gfn_range(...)
+ {
+ 	...
+ 	gfn_range.may_block = range->may_block;
++	gfn_range.lockless = false;
+ 	...
  }
 
 @@
