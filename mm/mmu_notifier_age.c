@@ -11,11 +11,10 @@
 #include <trace/events/pgtable_walk.h>
 
 /* What was asked of a subscriber before there was ->age_range(), part by part. */
-static bool age_part_by_part(struct mmu_notifier *subscription, struct mm_struct *mm,
-			     struct mmu_notifier_age *age)
+static void age_part_by_part(struct mmu_notifier *subscription, struct mm_struct *mm,
+			     const struct mmu_notifier_age *age)
 {
 	const struct mmu_notifier_ops *ops = subscription->ops;
-	bool any_young = false;
 	unsigned int i;
 
 	for_each_set_bit(i, age->want, age->nr) {
@@ -31,18 +30,15 @@ static bool age_part_by_part(struct mmu_notifier *subscription, struct mm_struct
 
 		if (young)
 			__set_bit(i, age->young);
-		any_young |= young;
 	}
-
-	return any_young;
 }
 
-static bool age_without_batch(struct mmu_notifier *subscription, struct mm_struct *mm,
-			      struct mmu_notifier_age *age, enum pgtable_walk_counter reason)
+static void age_without_batch(struct mmu_notifier *subscription, struct mm_struct *mm,
+			      const struct mmu_notifier_age *age, enum pgtable_walk_counter reason)
 {
 	pgtable_walk_count(PGTABLE_BATCH_FALLBACK, 1);
 	pgtable_walk_count(reason, 1);
-	return age_part_by_part(subscription, mm, age);
+	age_part_by_part(subscription, mm, age);
 }
 
 /**
@@ -57,42 +53,44 @@ static bool age_without_batch(struct mmu_notifier *subscription, struct mm_struc
  * Nothing is asked of one that has not got these, as before.
  *
  * Context: SRCU read section of the mmu notifiers; page-table locks may be held.
- *
- * Return: true if it knows of a wanted part that was used.
  */
-bool mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
-			  struct mmu_notifier_age *age)
+void mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
+			  const struct mmu_notifier_age *age)
 {
 	const struct mmu_notifier_ops *ops = subscription->ops;
-	int ret;
+	unsigned int known;
 
 	/* It knows nothing of what was used. */
 	if (age->clear ? !ops->clear_young : !ops->test_young)
-		return false;
+		return;
 
-	if (!ops->age_range)
-		return age_without_batch(subscription, mm, age, PGTABLE_BATCH_UNABLE);
-	if (!pgtable_walk_batch_enabled())
-		return age_without_batch(subscription, mm, age, PGTABLE_BATCH_OFF);
+	if (!ops->age_range) {
+		age_without_batch(subscription, mm, age, PGTABLE_BATCH_UNABLE);
+		return;
+	}
+	if (!pgtable_walk_batch_enabled()) {
+		age_without_batch(subscription, mm, age, PGTABLE_BATCH_OFF);
+		return;
+	}
 
-	ret = ops->age_range(subscription, mm, age);
-	if (ret == -EOPNOTSUPP)
-		return age_without_batch(subscription, mm, age, PGTABLE_BATCH_LOCKED);
+	known = bitmap_weight(age->young, age->nr);
+	if (ops->age_range(subscription, mm, age) == -EOPNOTSUPP) {
+		age_without_batch(subscription, mm, age, PGTABLE_BATCH_LOCKED);
+		return;
+	}
 
 	pgtable_walk_count(PGTABLE_BATCHES, 1);
-	return ret > 0;
+	pgtable_walk_count(PGTABLE_BATCH_WANTED, bitmap_weight(age->want, age->nr));
+	pgtable_walk_count(PGTABLE_BATCH_YOUNG, bitmap_weight(age->young, age->nr) - known);
 }
 
 /**
- * mmu_notifier_age_done() - count and trace what all secondary MMUs said
+ * mmu_notifier_age_done() - trace what all secondary MMUs said
  * @age: the question, answered
  */
 void mmu_notifier_age_done(const struct mmu_notifier_age *age)
 {
-	const unsigned int wanted = bitmap_weight(age->want, age->nr);
-	const unsigned int young = bitmap_weight(age->young, age->nr);
-
-	pgtable_walk_count(PGTABLE_BATCH_WANTED, wanted);
-	pgtable_walk_count(PGTABLE_BATCH_YOUNG, young);
-	trace_pgtable_walk_batch(age, wanted, young);
+	if (trace_pgtable_walk_batch_enabled())
+		trace_pgtable_walk_batch(age, bitmap_weight(age->want, age->nr),
+					 bitmap_weight(age->young, age->nr));
 }

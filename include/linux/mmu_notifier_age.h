@@ -5,10 +5,7 @@
 #ifndef _LINUX_MMU_NOTIFIER_AGE_H
 #define _LINUX_MMU_NOTIFIER_AGE_H
 
-#include <linux/types.h>
-
-struct mm_struct;
-struct mmu_notifier;
+#include <linux/mmu_notifier.h>
 
 /**
  * struct mmu_notifier_age - what is asked of secondary MMUs
@@ -17,7 +14,7 @@ struct mmu_notifier;
  *	@start + (i << @shift) on, 1 << @shift bytes of them
  * @shift: see @nr; at least PAGE_SHIFT
  * @clear: forget that the wanted parts were used, as clear_young() does
- * @want: which parts are asked about.  The same for all subscribers, who don't write to it
+ * @want: which parts are asked about, the same for all subscribers
  * @young: those that were used are set here, and nothing is cleared: the caller does that
  *	   before, and each subscriber adds what it knows
  */
@@ -42,10 +39,28 @@ static inline unsigned long mmu_notifier_age_end(const struct mmu_notifier_age *
 }
 
 #ifdef CONFIG_MMU_NOTIFIER_AGE
-bool mmu_notifier_age_range(struct mm_struct *mm, struct mmu_notifier_age *age);
-bool mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
-			  struct mmu_notifier_age *age);
+void __mmu_notifier_age_range(struct mm_struct *mm, const struct mmu_notifier_age *age);
+void mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
+			  const struct mmu_notifier_age *age);
 void mmu_notifier_age_done(const struct mmu_notifier_age *age);
+
+/**
+ * mmu_notifier_age_range() - ask secondary MMUs which parts of a range were used
+ * @mm: the address space
+ * @age: what is asked, and where the answer goes
+ *
+ * Context: any that clear_young() may be called in: page-table locks may be held, and a
+ * subscriber that can't do without the lock of its MMU takes it.
+ */
+static inline void mmu_notifier_age_range(struct mm_struct *mm, const struct mmu_notifier_age *age)
+{
+	if (mm_has_notifiers(mm))
+		__mmu_notifier_age_range(mm, age);
+}
+#else
+static inline void mmu_notifier_age_range(struct mm_struct *mm, const struct mmu_notifier_age *age)
+{
+}
 #endif
 
 #endif /* _LINUX_MMU_NOTIFIER_AGE_H */

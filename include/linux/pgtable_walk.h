@@ -516,9 +516,8 @@ static inline bool pgtable_gather_empty(const struct pgtable_gather *gather)
  *		      the secondary MMU can't be aged without its lock
  * @PGTABLE_FREED: tables freed after their grace period
  * @PGTABLE_BATCHES: ranges that a secondary MMU was asked about in one call, by bitmap
- * @PGTABLE_BATCH_WANTED: parts that were asked about by bitmap or instead of it, however
- *			  many secondary MMUs there are
- * @PGTABLE_BATCH_YOUNG: those of them that were used
+ * @PGTABLE_BATCH_WANTED: parts that they were asked about so
+ * @PGTABLE_BATCH_YOUNG: those of them that were used, and were not known to be before
  * @PGTABLE_BATCH_FALLBACK: ranges that a secondary MMU was asked about part by part
  *			    instead, for one of these reasons:
  * @PGTABLE_BATCH_OFF: the operator's switch is off

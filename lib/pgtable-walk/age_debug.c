@@ -134,8 +134,7 @@ static int age_run_batch(struct age_file *age, bool clear, u64 start, u64 end, u
 		for (i = 0; i < range.nr; i += every)
 			__set_bit(i, age->want);
 
-		if (mm_has_notifiers(age->mm))
-			mmu_notifier_age_range(age->mm, &range);
+		mmu_notifier_age_range(age->mm, &range);
 		age->young += bitmap_weight(age->bits, range.nr);
 		age->calls++;
 

@@ -16,7 +16,7 @@
 @@
  union kvm_mmu_notifier_arg {
  	unsigned long attributes;
-+	struct mmu_notifier_age *age;
++	const struct mmu_notifier_age *age;
  };
 
 @@

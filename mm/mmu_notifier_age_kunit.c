@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of questions to secondary MMUs about many parts of a range: whom they
+ * reach, in which form, and what becomes of the answers.
+ */
+#include <kunit/test.h>
+#include <linux/bitmap.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mmu_notifier_age.h>
+#include <linux/pgtable_walk.h>
+#include <linux/sched/mm.h>
+
+#define BASE		(16 * PAGE_SIZE)
+#define NR_PAGES	100
+#define NR_SUBSCRIBERS	2
+
+/* A secondary MMU that was told which of its pages are young, and counts calls. */
+struct subscriber {
+	struct mmu_notifier mn;
+	int range_ret;
+	unsigned int clears;
+	unsigned int tests;
+	unsigned int ranges;
+	DECLARE_BITMAP(young, NR_PAGES);
+	DECLARE_BITMAP(asked, NR_PAGES);
+};
+
+struct age_test {
+	struct mm_struct *mm;
+	struct subscriber subscribers[NR_SUBSCRIBERS];
+	struct mmu_notifier_age age;
+	DECLARE_BITMAP(want, NR_PAGES);
+	DECLARE_BITMAP(young, NR_PAGES);
+};
+
+static unsigned long page_nr(unsigned long addr)
+{
+	return (addr - BASE) >> PAGE_SHIFT;
+}
+
+static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start,
+		       unsigned long end)
+{
+	struct subscriber *s = container_of(mn, struct subscriber, mn);
+	const unsigned long first = page_nr(start), last = page_nr(end);
+	const bool young = find_next_bit(s->young, last, first) < last;
+
+	s->clears++;
+	bitmap_set(s->asked, first, last - first);
+	bitmap_clear(s->young, first, last - first);
+	return young;
+}
+
+static int test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long addr)
+{
+	struct subscriber *s = container_of(mn, struct subscriber, mn);
+
+	s->tests++;
+	__set_bit(page_nr(addr), s->asked);
+	return test_bit(page_nr(addr), s->young);
+}
+
+/* For questions about single pages from @BASE on. */
+static int age_range(struct mmu_notifier *mn, struct mm_struct *mm,
+		     const struct mmu_notifier_age *age)
+{
+	struct subscriber *s = container_of(mn, struct subscriber, mn);
+	DECLARE_BITMAP(found, NR_PAGES);
+
+	s->ranges++;
+	if (s->range_ret)
+		return s->range_ret;
+
+	bitmap_or(s->asked, s->asked, age->want, age->nr);
+	bitmap_and(found, s->young, age->want, age->nr);
+	bitmap_or(age->young, age->young, found, age->nr);
+	if (age->clear)
+		bitmap_andnot(s->young, s->young, found, age->nr);
+	return 0;
+}
+
+static const struct mmu_notifier_ops no_young_ops;
+
+static const struct mmu_notifier_ops clear_only_ops = {
+	.clear_young = clear_young,
+};
+
+static const struct mmu_notifier_ops range_ops = {
+	.clear_young = clear_young,
+	.test_young = test_young,
+	.age_range = age_range,
+};
+
+static int age_kunit_init(struct kunit *test)
+{
+	struct age_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	if (!t)
+		return -ENOMEM;
+
+	t->mm = mm_alloc();
+	if (!t->mm)
+		return -ENOMEM;
+
+	test->priv = t;
+	return 0;
+}
+
+static void age_kunit_exit(struct kunit *test)
+{
+	struct age_test *t = test->priv;
+	int i;
+
+	if (!t)
+		return;
+
+	for (i = 0; i < NR_SUBSCRIBERS; i++)
+		if (t->subscribers[i].mn.mm)
+			mmu_notifier_unregister(&t->subscribers[i].mn, t->mm);
+	mmput(t->mm);
+}
+
+/* One more secondary MMU. Every fourth page of it is young, from @first on. */
+static struct subscriber *subscribe(struct kunit *test, int i, const struct mmu_notifier_ops *ops,
+				    unsigned int first)
+{
+	struct age_test *t = test->priv;
+	struct subscriber *s = &t->subscribers[i];
+
+	for (; first < NR_PAGES; first += 4)
+		__set_bit(first, s->young);
+	s->mn.ops = ops;
+	KUNIT_ASSERT_EQ(test, mmu_notifier_register(&s->mn, t->mm), 0);
+	return s;
+}
+
+/* Asks about every other page, or every other part of more pages. */
+static void ask(struct kunit *test, bool clear, unsigned int shift)
+{
+	struct age_test *t = test->priv;
+	unsigned int i;
+
+	t->age = (struct mmu_notifier_age) {
+		.start = BASE,
+		.nr = NR_PAGES >> shift,
+		.shift = PAGE_SHIFT + shift,
+		.clear = clear,
+		.want = t->want,
+		.young = t->young,
+	};
+	bitmap_zero(t->want, NR_PAGES);
+	bitmap_zero(t->young, NR_PAGES);
+	for (i = 0; i < t->age.nr; i += 2)
+		__set_bit(i, t->want);
+	mmu_notifier_age_range(t->mm, &t->age);
+}
+
+/* Young are every @step-th bit from @first on, and no others. */
+static void expect_young(struct kunit *test, unsigned int first, unsigned int step)
+{
+	struct age_test *t = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < t->age.nr; i++)
+		KUNIT_EXPECT_EQ_MSG(test, test_bit(i, t->young),
+				    i >= first && (i - first) % step == 0, "bit %u", i);
+}
+
+static void expect_none_young(struct kunit *test)
+{
+	struct age_test *t = test->priv;
+
+	KUNIT_EXPECT_TRUE(test, bitmap_empty(t->young, NR_PAGES));
+}
+
+static void test_no_subscriber(struct kunit *test)
+{
+	ask(test, true, 0);
+	expect_none_young(test);
+}
+
+static void test_without_young_ops(struct kunit *test)
+{
+	struct subscriber *s = subscribe(test, 0, &range_ops, 0);
+
+	/* Asked before the other, for it was registered later. */
+	subscribe(test, 1, &no_young_ops, 2);
+	ask(test, false, 0);
+	expect_young(test, 0, 4);
+	ask(test, true, 0);
+	expect_young(test, 0, 4);
+	KUNIT_EXPECT_EQ(test, s->ranges, 2);
+	KUNIT_EXPECT_EQ(test, s->clears, 0);
+	KUNIT_EXPECT_EQ(test, s->tests, 0);
+}
+
+static void test_clear_young_only(struct kunit *test)
+{
+	struct subscriber *s = subscribe(test, 0, &clear_only_ops, 0);
+	unsigned int i;
+
+	/* It can't tell without forgetting, so it is not asked. */
+	ask(test, false, 0);
+	expect_none_young(test);
+	KUNIT_EXPECT_EQ(test, s->clears, 0);
+
+	ask(test, true, 0);
+	expect_young(test, 0, 4);
+	KUNIT_EXPECT_EQ(test, s->clears, NR_PAGES / 2);
+	for (i = 0; i < NR_PAGES; i++)
+		KUNIT_EXPECT_EQ_MSG(test, test_bit(i, s->asked), i % 2 == 0, "page %u", i);
+
+	ask(test, true, 0);
+	expect_none_young(test);
+}
+
+/* It can't do without its lock: each part is asked about alone, those of many pages too. */
+static void test_not_supported(struct kunit *test)
+{
+	struct subscriber *s = subscribe(test, 0, &range_ops, 3);
+
+	s->range_ret = -EOPNOTSUPP;
+	ask(test, false, 0);
+	expect_none_young(test);
+	KUNIT_EXPECT_EQ(test, s->ranges, 1);
+	KUNIT_EXPECT_EQ(test, s->tests, NR_PAGES / 2);
+
+	/* The last of the four pages of each part is young. */
+	s->tests = 0;
+	ask(test, false, 2);
+	expect_young(test, 0, 2);
+	KUNIT_EXPECT_EQ(test, s->tests, 4 * DIV_ROUND_UP(NR_PAGES / 4, 2));
+
+	ask(test, true, 2);
+	expect_young(test, 0, 2);
+	KUNIT_EXPECT_EQ(test, s->clears, DIV_ROUND_UP(NR_PAGES / 4, 2));
+	/* Half of the parts was not asked about. */
+	KUNIT_EXPECT_EQ(test, bitmap_weight(s->young, NR_PAGES), NR_PAGES / 4 / 2);
+}
+
+static void test_answers_add_up(struct kunit *test)
+{
+	struct age_test *t = test->priv;
+	struct subscriber *first = subscribe(test, 0, &range_ops, 0);
+	struct subscriber *second = subscribe(test, 1, &range_ops, 2);
+
+	ask(test, true, 0);
+	expect_young(test, 0, 2);
+	KUNIT_EXPECT_TRUE(test, bitmap_equal(first->asked, t->want, NR_PAGES));
+	KUNIT_EXPECT_TRUE(test, bitmap_equal(second->asked, t->want, NR_PAGES));
+	KUNIT_EXPECT_EQ(test, first->ranges, 1);
+	KUNIT_EXPECT_EQ(test, second->ranges, 1);
+
+	ask(test, true, 0);
+	expect_none_young(test);
+}
+
+static void test_batch_switched_off(struct kunit *test)
+{
+	struct subscriber *s = subscribe(test, 0, &range_ops, 0);
+
+	static_branch_disable(&pgtable_walk_batch_key);
+	ask(test, true, 0);
+	static_branch_enable(&pgtable_walk_batch_key);
+	expect_young(test, 0, 4);
+	KUNIT_EXPECT_EQ(test, s->ranges, 0);
+	KUNIT_EXPECT_EQ(test, s->clears, NR_PAGES / 2);
+}
+
+static struct kunit_case age_kunit_cases[] = {
+	KUNIT_CASE(test_no_subscriber),
+	KUNIT_CASE(test_without_young_ops),
+	KUNIT_CASE(test_clear_young_only),
+	KUNIT_CASE(test_not_supported),
+	KUNIT_CASE(test_answers_add_up),
+	KUNIT_CASE(test_batch_switched_off),
+	{}
+};
+
+static struct kunit_suite age_kunit = {
+	.name = "mmu-notifier-age",
+	.init = age_kunit_init,
+	.exit = age_kunit_exit,
+	.test_cases = age_kunit_cases,
+};
+
+kunit_test_suites(&age_kunit);
+
+MODULE_DESCRIPTION("KUnit tests of questions to secondary MMUs");
+MODULE_LICENSE("GPL");
