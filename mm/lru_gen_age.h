@@ -25,8 +25,9 @@
 
 /**
  * struct lru_gen_age - what secondary MMUs say of the next entries
- * @next: address of the first entry that they were not asked about yet; 0 to begin with
- * @range: what they were asked last
+ * @next: address of the first entry that they were not asked about yet; ULONG_MAX if
+ *	  they are not to be asked about many at once
+ * @range: what they were asked last; starts at ULONG_MAX if nothing
  * @want: entries about folios that the walk is about
  * @young: those that were used
  */
@@ -37,11 +38,26 @@ struct lru_gen_age {
 	DECLARE_BITMAP(young, LRU_GEN_AGE_BITS);
 };
 
-/* Is there anybody to ask about the entries from @addr on? Addresses ascend. */
-static inline bool lru_gen_age_is_due(const struct lru_gen_age *age, struct mm_struct *mm,
-				      unsigned long addr)
+/* Do walks ask secondary MMUs? Where they don't, all goes as if there were none. */
+static inline bool lru_gen_consults(struct mm_struct *mm)
 {
-	return mm_has_notifiers(mm) && addr >= age->next && pgtable_walk_consult_enabled();
+	return pgtable_walk_consult_enabled() && mm_has_notifiers(mm);
+}
+
+/*
+ * The bitmaps are left alone until there is a question: most address spaces have nobody
+ * to ask. No notifier comes or goes while the caller holds what keeps its VMA in place.
+ */
+static inline void lru_gen_age_init(struct lru_gen_age *age, struct mm_struct *mm)
+{
+	age->range.start = ULONG_MAX;
+	age->next = lru_gen_consults(mm) && pgtable_walk_batch_enabled() ? 0 : ULONG_MAX;
+}
+
+/* Are the entries from @addr on to be asked about? Addresses ascend. */
+static inline bool lru_gen_age_is_due(const struct lru_gen_age *age, unsigned long addr)
+{
+	return addr >= age->next;
 }
 
 /* Collect entries of 1 << @shift bytes each.  Returns the end of those that fit. */
@@ -79,28 +95,28 @@ static inline void lru_gen_age_ask(struct lru_gen_age *age, struct mm_struct *mm
 		mmu_notifier_age_range(mm, &age->range);
 }
 
-static inline bool lru_gen_age_knows(const struct lru_gen_age *age, struct mm_struct *mm,
-				     unsigned long addr)
+static inline bool lru_gen_age_knows(const struct lru_gen_age *age, unsigned long addr)
 {
-	return mm_has_notifiers(mm) && addr >= age->range.start && addr < age->next;
+	return addr >= age->range.start && addr < age->next;
 }
 
 /*
  * As ptep_clear_young_notify(), but that secondary MMUs were asked before, or are not to be
- * asked.  What did not fit into the question is asked about here.
+ * asked.  What was in no question is asked about here.
  */
 static inline bool lru_gen_age_clear_pte(const struct lru_gen_age *age, struct vm_area_struct *vma,
 					 unsigned long addr, pte_t *ptep)
 {
 	bool young;
 
+	if (lru_gen_age_knows(age, addr)) {
+		young = ptep_test_and_clear_young(vma, addr, ptep);
+		return young | test_bit(lru_gen_age_bit(age, addr), age->young);
+	}
+
 	if (!pgtable_walk_consult_enabled())
 		return ptep_test_and_clear_young(vma, addr, ptep);
-	if (!lru_gen_age_knows(age, vma->vm_mm, addr))
-		return ptep_clear_young_notify(vma, addr, ptep);
-
-	young = ptep_test_and_clear_young(vma, addr, ptep);
-	return young | test_bit(lru_gen_age_bit(age, addr), age->young);
+	return ptep_clear_young_notify(vma, addr, ptep);
 }
 
 static inline bool lru_gen_age_clear_pmd(const struct lru_gen_age *age, struct vm_area_struct *vma,
@@ -108,21 +124,29 @@ static inline bool lru_gen_age_clear_pmd(const struct lru_gen_age *age, struct v
 {
 	bool young;
 
+	if (lru_gen_age_knows(age, addr)) {
+		young = pmdp_test_and_clear_young(vma, addr, pmdp);
+		return young | test_bit(lru_gen_age_bit(age, addr), age->young);
+	}
+
 	if (!pgtable_walk_consult_enabled())
 		return pmdp_test_and_clear_young(vma, addr, pmdp);
-	if (!lru_gen_age_knows(age, vma->vm_mm, addr))
-		return pmdp_clear_young_notify(vma, addr, pmdp);
-
-	young = pmdp_test_and_clear_young(vma, addr, pmdp);
-	return young | test_bit(lru_gen_age_bit(age, addr), age->young);
+	return pmdp_clear_young_notify(vma, addr, pmdp);
 }
 #else /* !CONFIG_MMU_NOTIFIER_AGE */
+/* Macros where there are arguments, so that the object code is that without this file. */
 struct lru_gen_age {
-	unsigned long next;
 };
 
-static inline bool lru_gen_age_is_due(const struct lru_gen_age *age, struct mm_struct *mm,
-				      unsigned long addr)
+#define lru_gen_consults(mm)	mm_has_notifiers(mm)
+#define lru_gen_age_clear_pte(age, vma, addr, ptep)				\
+	((void)(age), ptep_clear_young_notify(vma, addr, ptep))
+#define lru_gen_age_clear_pmd(age, vma, addr, pmdp)				\
+	((void)(age), pmdp_clear_young_notify(vma, addr, pmdp))
+
+static inline void lru_gen_age_init(struct lru_gen_age *age, struct mm_struct *mm) { }
+
+static inline bool lru_gen_age_is_due(const struct lru_gen_age *age, unsigned long addr)
 {
 	return false;
 }
@@ -135,18 +159,6 @@ static inline unsigned long lru_gen_age_begin(struct lru_gen_age *age, unsigned 
 
 static inline void lru_gen_age_want(struct lru_gen_age *age, unsigned long addr) { }
 static inline void lru_gen_age_ask(struct lru_gen_age *age, struct mm_struct *mm) { }
-
-static inline bool lru_gen_age_clear_pte(const struct lru_gen_age *age, struct vm_area_struct *vma,
-					 unsigned long addr, pte_t *ptep)
-{
-	return ptep_clear_young_notify(vma, addr, ptep);
-}
-
-static inline bool lru_gen_age_clear_pmd(const struct lru_gen_age *age, struct vm_area_struct *vma,
-					 unsigned long addr, pmd_t *pmdp)
-{
-	return pmdp_clear_young_notify(vma, addr, pmdp);
-}
 #endif /* CONFIG_MMU_NOTIFIER_AGE */
 
 #endif /* _MM_LRU_GEN_AGE_H */

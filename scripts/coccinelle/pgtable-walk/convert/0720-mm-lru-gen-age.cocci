@@ -8,12 +8,21 @@
 ///
 /// The first page of a look-around is still asked about alone: unless it is young, its
 /// neighbours are none of reclaim's business.
+///
+/// With pgtable_walk.consult off, walks decide as in an address space without secondary
+/// MMUs; with pgtable_walk.batch off, they ask about each page, as before.
 // File: mm/vmscan.c
 // Hunks: 6.12 - 1
-// Hunks: 6.12 walk_pte_range 3
-// Hunks: 6.12 walk_pmd_range_locked 3
-// Hunks: 6.12 lru_gen_look_around 3
+// Hunks: 6.12 get_pte_pfn 1
+// Hunks: 6.12 get_pmd_pfn 1
+// Hunks: 6.12 walk_pte_range 4
+// Hunks: 6.12 walk_pmd_range 1
+// Hunks: 6.12 walk_pmd_range_locked 5
+// Hunks: 6.12 lru_gen_look_around 4
 // Applied: 6.12 - "lru_gen_age\.h"
+// Applied: 6.12 get_pte_pfn \blru_gen_consults\b
+// Applied: 6.12 get_pmd_pfn \blru_gen_consults\b
+// Applied: 6.12 walk_pmd_range \blru_gen_consults\b
 // Applied: 6.12 walk_pte_range \blru_gen_age_clear_pte\b
 // Applied: 6.12 walk_pmd_range_locked \blru_gen_age_clear_pmd\b
 // Applied: 6.12 lru_gen_look_around \blru_gen_age_clear_pte\b
@@ -24,14 +33,27 @@
 +#include "lru_gen_age.h"
 
 @@
+identifier f = { get_pte_pfn, get_pmd_pfn, walk_pmd_range, walk_pmd_range_locked };
+expression mm;
+@@
+ f(...)
+ {
+ 	<...
+-	mm_has_notifiers(mm)
++	lru_gen_consults(mm)
+ 	...>
+ }
+
+@@
 identifier args;
 symbol walk;
+attribute name __uninitialized;
 @@
  walk_pte_range(..., struct mm_walk *args)
  {
  	...
  	struct lru_gen_mm_walk *walk = args->private;
-+	struct lru_gen_age age = {};
++	struct lru_gen_age age __uninitialized;
  	...
  }
 
@@ -44,9 +66,12 @@ typedef pte_t;
  {
  	<...
 (
++	lru_gen_age_init(&age, args->mm);
+ 	arch_enter_lazy_mmu_mode();
+|
  	pte_t ptent = ptep_get(pte + i);
 +
-+	if (lru_gen_age_is_due(&age, args->mm, addr))
++	if (lru_gen_age_is_due(&age, addr))
 +		lru_gen_age_ptes(&age, args->vma, pte + i, addr, end, memcg, pgdat,
 +				 walk->can_swap);
 |
@@ -66,7 +91,7 @@ symbol walk;
  {
  	...
  	struct lru_gen_mm_walk *walk = args->private;
-+	struct lru_gen_age age = {};
++	struct lru_gen_age age __uninitialized;
  	...
  }
 
@@ -79,6 +104,7 @@ symbol walk, memcg, pgdat, pmd;
 		       struct mm_walk *args, unsigned long *bitmap, unsigned long *first)
  {
  	<...
++	lru_gen_age_init(&age, args->mm);
  	arch_enter_lazy_mmu_mode();
 +	lru_gen_age_pmds(&age, vma, pmd, *first, bitmap, memcg, pgdat, walk->can_swap);
  	...>
@@ -98,7 +124,7 @@ typedef pte_t;
  {
  	...
  	struct lru_gen_mm_walk *walk;
-+	struct lru_gen_age age = {};
++	struct lru_gen_age age __uninitialized;
  	...
  }
 
@@ -110,9 +136,12 @@ typedef pte_t;
  {
  	<...
 (
++	lru_gen_age_init(&age, vma->vm_mm);
+ 	arch_enter_lazy_mmu_mode();
+|
  	pte_t ptent = ptep_get(pte + i);
 +
-+	if (lru_gen_age_is_due(&age, vma->vm_mm, addr))
++	if (lru_gen_age_is_due(&age, addr))
 +		lru_gen_age_ptes(&age, vma, pte + i, addr, end, memcg, pgdat, can_swap);
 |
 -	if (!ptep_clear_young_notify(vma, addr, pte + i))
