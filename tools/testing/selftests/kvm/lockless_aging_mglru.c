@@ -7,6 +7,7 @@
  * figures to compare kernels by; the others need the counters and switches of
  * pgtable_walk.  Pages are of 4K.
  */
+#include <ctype.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -28,6 +29,7 @@ static uint64_t hot_pages = 4 * LA_CHUNK_PAGES;
 static uint64_t cold_pages = 28 * LA_CHUNK_PAGES;
 static const char *swap_device;
 static bool on_stock;		/* no counters, no switches */
+static bool nonleaf_young;	/* MGLRU passes over what such bits say was not used */
 /* Of this test alone, for what was removed may still be listed. */
 static char own_group[64];
 static char other_group[64];
@@ -40,7 +42,7 @@ static bool passed = true;	/* the test that this process runs */
 	}								\
 } while (0)
 
-/* A line that can be compared with that of another kernel. */
+/* A line that is compared with that of another kernel; "noisy" ones by people only. */
 static void print_figure(const char *name, uint64_t value)
 {
 	ksft_print_msg("figure %s %lu\n", name, value);
@@ -133,16 +135,29 @@ static unsigned long youngest(const struct lru *lru)
 	return lru->gens[lru->nr - 1].seq;
 }
 
-/* A pass over everything, or over what the Bloom filter of the last pass says. */
-static void age_group(const char *group, bool everything)
+/*
+ * A pass over everything, or over what the Bloom filter of the last pass says; over
+ * anonymous memory too, or over files alone.
+ */
+static void __age_group(const char *group, bool anon, bool everything)
 {
 	struct lru lru = lru_read(group);
 	char text[128];
+	int ret;
 
 	/* A process has run since the last pass if it was switched to. */
 	usleep(1000);
-	snprintf(text, sizeof(text), "+ %lu 0 %lu 1 %d\n", lru.memcg, youngest(&lru), everything);
-	la_write(LRU_GEN, text);
+	snprintf(text, sizeof(text), "+ %lu 0 %lu %d %d\n", lru.memcg, youngest(&lru), anon,
+		 everything);
+	ret = __la_write(LRU_GEN, text);
+	/* While reclaim lags behind, there is no room for another generation. */
+	TEST_ASSERT(!ret || (ret == -ERANGE && !everything), "Cannot write '%s' to " LRU_GEN ": %s",
+		    text, strerror(-ret));
+}
+
+static void age_group(const char *group, bool everything)
+{
+	__age_group(group, true, everything);
 }
 
 static void age(void)
@@ -213,27 +228,98 @@ static uint64_t young_in_guest(struct la_vm *v, char *mem, uint64_t first, uint6
 
 #define TRACING		"/sys/kernel/debug/tracing/"
 #define TRACE_BATCH	TRACING "events/pgtable_walk/pgtable_walk_batch/enable"
+#define TRACE_CLEAR	TRACING "events/kvm/kvm_age_hva/enable"
+#define TRACE_TEST	TRACING "events/kvm/kvm_test_age_hva/enable"
+
+static void trace_begin(const char *event)
+{
+	la_write(TRACING "trace", "");
+	la_write(event, "1");
+}
+
+/* All of a file that gives a part at a time. */
+static char *read_all(const char *path)
+{
+	static char text[1 << 18];
+	int fd = open(path, O_RDONLY);
+	size_t len = 0;
+	ssize_t ret;
+
+	TEST_ASSERT(fd >= 0, "Cannot open %s: %s", path, strerror(errno));
+	do {
+		ret = read(fd, text + len, sizeof(text) - 1 - len);
+		TEST_ASSERT(ret >= 0, "Cannot read %s: %s", path, strerror(errno));
+		len += ret;
+	} while (ret);
+	text[len] = '\0';
+	close(fd);
+	return text;
+}
+
+static const char *trace_end(const char *event)
+{
+	la_write(event, "0");
+	return read_all(TRACING "trace");
+}
+
+/* Stock's events: each address that a batch asks about is in one of them. */
+static void kvm_trace_events(void)
+{
+	const uint64_t pages = 64, bytes = pages << LA_PAGE_SHIFT;
+	unsigned long start, end, addr;
+	uint64_t cleared = 0, tested = 0;
+	const char *line;
+	char cmd[96];
+	struct la_vm v;
+	char *mem;
+	int len;
+
+	mem = create_guest(&v, pages);
+	addr = (unsigned long)mem;
+	use(&v, pages);
+
+	len = snprintf(cmd, sizeof(cmd), "batch-test %#lx %#lx %#lx 2", addr, addr + bytes,
+		       LA_PAGE_SIZE);
+	trace_begin(TRACE_TEST);
+	TEST_ASSERT(write(v.age, cmd, len) == len, "%s: %s", cmd, strerror(errno));
+	for (line = strstr(trace_end(TRACE_TEST), "kvm_test_age_hva: "); line;
+	     line = strstr(line + 1, "kvm_test_age_hva: ")) {
+		CHECK(sscanf(line, "%*s mmu notifier test age hva: %lx", &start) == 1);
+		CHECK(start == addr + (2 * tested++ << LA_PAGE_SHIFT));
+	}
+	CHECK(tested == pages / 2);
+
+	trace_begin(TRACE_CLEAR);
+	age();
+	for (line = strstr(trace_end(TRACE_CLEAR), "kvm_age_hva: "); line;
+	     line = strstr(line + 1, "kvm_age_hva: ")) {
+		CHECK(sscanf(line, "%*s mmu notifier age hva: %lx -- %lx", &start, &end) == 2);
+		start = max(start, addr);
+		end = min(end, addr + bytes);
+		if (start < end)
+			cleared += end - start;
+	}
+	CHECK(cleared == bytes);
+	la_vm_free(&v);
+}
 
 static void trace_event(void)
 {
 	const uint64_t pages = 2 * LA_CHUNK_PAGES;
-	static char text[1 << 16];
 	uint64_t wanted, young, all_wanted = 0, all_young = 0;
 	struct la_stats stats;
 	struct la_vm v;
-	char *line;
+	const char *line;
 
 	create_guest(&v, pages);
 	use(&v, pages);
-	la_write(TRACING "trace", "");
 	la_stats_zero();
-	la_write(TRACE_BATCH, "1");
+	trace_begin(TRACE_BATCH);
 	age();
-	la_write(TRACE_BATCH, "0");
+	line = trace_end(TRACE_BATCH);
 	stats = la_stats_read();
 
-	TEST_ASSERT(la_read(TRACING "trace", text, sizeof(text)), "Cannot read the trace");
-	for (line = strstr(text, "pgtable_walk_batch: "); line;
+	for (line = strstr(line, "pgtable_walk_batch: "); line;
 	     line = strstr(line + 1, "pgtable_walk_batch: ")) {
 		CHECK(sscanf(line, "%*s clear %*x-%*x shift=%*u wanted=%lu young=%lu",
 			     &wanted, &young) == 2);
@@ -293,9 +379,10 @@ static void batch_switched_off(void)
 	age();
 	stats = la_stats_read();
 	la_write(SWITCH("batch"), "Y");
-	CHECK(!stats.batches);
-	CHECK(stats.batch_fallback && stats.batch_fallback == stats.batch_off);
+	/* One call a page, and no look ahead that would be for nothing. */
+	CHECK(!stats.batches && !stats.batch_wanted && !stats.batch_fallback);
 	CHECK(stats.walks >= pages);
+	CHECK(!stats.mmu_lock);
 	la_vm_free(&v);
 }
 
@@ -310,8 +397,77 @@ static void consult_switched_off(void)
 	age();
 	stats = la_stats_read();
 	la_write(SWITCH("consult"), "Y");
-	CHECK(!stats.walks);
+	CHECK(!stats.walks && !stats.batches && !stats.batch_fallback);
 	la_vm_free(&v);
+}
+
+/* Tables of page-table entries that the last pass went into. */
+static unsigned long tables_found(void)
+{
+	unsigned long found = -1;
+	char path[128], *line;
+
+	snprintf(path, sizeof(path), " %s\n", own_group);
+	line = strstr(read_all(LRU_GEN "_full"), path);
+	TEST_ASSERT(line, "No %s in " LRU_GEN "_full", own_group);
+	/* The only line of a cgroup that begins so, at the end of the youngest generation. */
+	for (line = strtok(line, "\n"); line; line = strtok(NULL, "\n"))
+		if (sscanf(line, " %*uT %*uY %luF", &found) == 1)
+			break;
+	TEST_ASSERT(line, "No statistics of %s in " LRU_GEN "_full", own_group);
+	return found;
+}
+
+/* What the process itself has in its TLB does not set accessed bits again. */
+static void use_in_host(char *mem, uint64_t pages)
+{
+	uint64_t i;
+
+	mprotect(mem, pages << LA_PAGE_SHIFT, PROT_READ);
+	mprotect(mem, pages << LA_PAGE_SHIFT, PROT_READ | PROT_WRITE);
+	for (i = 0; i < pages; i++)
+		READ_ONCE(mem[i << LA_PAGE_SHIFT]);
+}
+
+/*
+ * Passes over a guest whose tables of the host are old, but were young before.  Without
+ * a guest, or if that is not to be asked, nothing young can be in such a table.
+ */
+static unsigned long tables_found_if_old(uint64_t pages, const char *consult)
+{
+	unsigned long found;
+	struct la_vm v;
+	char *mem;
+
+	mem = create_guest(&v, pages);
+	la_write(SWITCH("consult"), consult);
+	use_in_host(mem, pages);
+	age();
+	evict(1);
+	/* Now the tables are in the filter, and their own entries become old. */
+	use_in_host(mem, pages);
+	age_group(own_group, false);
+	evict(1);
+	use(&v, pages);
+	age_group(own_group, false);
+	found = tables_found();
+	la_write(SWITCH("consult"), "Y");
+	la_vm_free(&v);
+	munmap(mem, pages << LA_PAGE_SHIFT);
+	return found;
+}
+
+static void consult_off_passes_over_tables(void)
+{
+	const unsigned long tables = 12;
+	unsigned long on, off;
+
+	/* Besides the process has tables that it does use. */
+	off = tables_found_if_old(tables * LA_CHUNK_PAGES, "N");
+	on = tables_found_if_old(tables * LA_CHUNK_PAGES, "Y");
+	ksft_print_msg("tables that a pass went into: %lu if KVM is asked, %lu if not\n", on, off);
+	CHECK(on >= tables);
+	CHECK(off + tables - 2 <= on);
 }
 
 /* Of two VMs that map the same memory, both are asked, and both forget. */
@@ -383,6 +539,46 @@ static void evidence_of_others(void)
 	la_vm_free(&v);
 }
 
+/*
+ * The same for huge pages, of which one question takes 65, and the walk one more that it
+ * asks about alone.
+ */
+static void huge_pages_of_two_cgroups(void)
+{
+	const uint64_t nr = 70, bytes = nr * HUGE_PAGE_SIZE;
+	uint64_t i, others = 0, ours = 0;
+	struct la_stats stats;
+	struct la_vm v;
+	char *mem;
+
+	mem = la_mmap_aligned(bytes);
+	TEST_ASSERT(!madvise(mem, bytes, MADV_HUGEPAGE), "MADV_HUGEPAGE: %s", strerror(errno));
+	for (i = 0; i < nr; i++) {
+		group_write(i % 2 ? other_group : own_group, "cgroup.procs", "0");
+		mem[i * HUGE_PAGE_SIZE] = 1;
+	}
+
+	la_vm_create(&v, 1);
+	la_add_huge_slot(&v, LA_SLOT, 0, LA_TABLE_GPA(0), LA_TABLE_GPA(0), mem, bytes);
+	v.step = HUGE_PAGE_SIZE;
+	la_flush_tlb(&v);
+	la_touch(&v, LA_OP_WRITE, LA_TABLE_GPA(0), nr);
+
+	group_write(other_group, "cgroup.procs", "0");
+	la_stats_zero();
+	age_group(other_group, true);
+	stats = la_stats_read();
+	for (i = 0; i < nr; i++)
+		*(i % 2 ? &ours : &others) += !!la_test(v.age, mem + i * HUGE_PAGE_SIZE,
+							LA_PAGE_SIZE);
+	ksft_print_msg("%lu batches; young are %lu huge pages of the group, %lu of the other\n",
+		       stats.batches, ours, others);
+	CHECK(!ours);
+	CHECK(others == nr / 2);
+	CHECK(stats.batches && !stats.mmu_lock);
+	la_vm_free(&v);
+}
+
 /* Several VMAs below one PMD, none of which starts where the table does. */
 static void vmas_that_share_a_table(void)
 {
@@ -431,6 +627,70 @@ static void vmas_that_share_a_table(void)
 	CHECK(after - before >= (long)nr_used && after - before < 2 * (long)nr_used);
 	CHECK(stats.walks < nr_used);
 	CHECK(!stats.batch_fallback);
+	la_vm_free(&v);
+}
+
+/*
+ * Slots that share a table of the host, and lie in the guest in reverse order: each page
+ * answers for itself, whatever the distance between its two addresses.
+ */
+static void slots_that_share_a_table(void)
+{
+	const uint64_t pages = LA_CHUNK_PAGES, nr = 4, slot_pages = pages / nr;
+	unsigned long used[LA_CHUNK_PAGES / 64] = {};
+	uint64_t i, gpa, nr_used = 0, wrong = 0;
+	char cmd[96], text[4096], *mem, *pos;
+	struct la_vm v;
+	int len;
+
+	mem = la_alloc(pages << LA_PAGE_SHIFT);
+	la_vm_create(&v, 1);
+	for (i = 0; i < nr; i++) {
+		gpa = LA_CHUNK_GPA(nr - 1 - i) + (3 * i << LA_PAGE_SHIFT);
+		la_add_slot(&v, LA_SLOT + i, 0, gpa, gpa, mem + (i * slot_pages << LA_PAGE_SHIFT),
+			    slot_pages << LA_PAGE_SHIFT);
+		la_touch(&v, LA_OP_WRITE, gpa, slot_pages);
+	}
+	age();
+	CHECK(!young_in_guest(&v, mem, 0, pages));
+
+	la_flush_tlb(&v);
+	for (i = 0; i < pages; i += 2 + i % 5) {
+		const uint64_t slot = i / slot_pages;
+
+		gpa = LA_CHUNK_GPA(nr - 1 - slot) + (3 * slot + i % slot_pages) * LA_PAGE_SIZE;
+		la_touch(&v, LA_OP_READ, gpa, 1);
+		__set_bit(i, used);
+		nr_used++;
+	}
+
+	/* From the first page on, and from the middle of a slot. */
+	for (i = 0; i < 2; i++) {
+		const uint64_t first = i * 37;
+		unsigned long bit, last, found[LA_CHUNK_PAGES / 64] = {};
+
+		len = snprintf(cmd, sizeof(cmd), "batch-test %#lx %#lx %#lx",
+			       (unsigned long)mem + (first << LA_PAGE_SHIFT),
+			       (unsigned long)mem + (pages << LA_PAGE_SHIFT), LA_PAGE_SIZE);
+		TEST_ASSERT(write(v.age, cmd, len) == len, "%s: %s", cmd, strerror(errno));
+		len = pread(v.age, text, sizeof(text) - 1, 0);
+		TEST_ASSERT(len > 0, "Cannot read " LA_AGE ": %s", strerror(errno));
+		text[len] = '\0';
+		pos = strchr(text, '\n');
+		while (pos && isdigit(*++pos)) {
+			bit = strtoul(pos, &pos, 10);
+			last = *pos == '-' ? strtoul(pos + 1, &pos, 10) : bit;
+			for (; bit <= last; bit++)
+				__set_bit(bit + first, found);
+		}
+		for (bit = first; bit < pages; bit++)
+			wrong += test_bit(bit, found) != test_bit(bit, used);
+	}
+	ksft_print_msg("%lu of %lu pages used, %lu answers wrong\n", nr_used, pages, wrong);
+	CHECK(!wrong);
+
+	age();
+	CHECK(!young_in_guest(&v, mem, 0, pages));
 	la_vm_free(&v);
 }
 
@@ -573,6 +833,36 @@ static void hot_and_cold(void)
 	la_vm_free(&v);
 }
 
+/* A process without a VM has nobody to be asked. */
+static void without_vm(void)
+{
+	struct la_stats stats = {};
+	struct lru lru;
+	char *mem;
+	int i;
+
+	mem = la_alloc(guest_pages() << LA_PAGE_SHIFT);
+	for (i = 0; i < guest_pages(); i++)
+		mem[(uint64_t)i << LA_PAGE_SHIFT] = 1;
+
+	if (!on_stock)
+		la_stats_zero();
+	age();
+	age();
+	for (i = 0; i < 4; i++) {
+		use_in_host(mem, hot_pages);
+		age();
+	}
+	if (!on_stock)
+		stats = la_stats_read();
+	lru = lru_read(own_group);
+	print_figure("without_vm_young_pages", young_pages(&lru, 2));
+	print_figure("without_vm_old_pages", old_pages(&lru, 2));
+	CHECK(young_pages(&lru, 2) >= (long)hot_pages * 9 / 10);
+	CHECK(old_pages(&lru, 2) >= (long)cold_pages * 9 / 10);
+	CHECK(!stats.walks && !stats.batches && !stats.batch_fallback && !stats.mmu_lock);
+}
+
 /* The same by calls for each page, which an MMU that can't do without its lock gets. */
 static void hot_and_cold_with_mmu_lock(void)
 {
@@ -584,6 +874,7 @@ static void hot_and_cold_with_mmu_lock(void)
 	stats = la_stats_read();
 	la_set_lockless(true);
 	CHECK(!stats.batches);
+	CHECK(!stats.batch_wanted && !stats.batch_young);
 	CHECK(stats.batch_fallback && stats.batch_fallback == stats.batch_locked);
 	CHECK(stats.mmu_lock >= guest_pages());
 }
@@ -648,6 +939,103 @@ static void proactive_reclaim(void)
 	la_vm_free(&v);
 }
 
+/*
+ * Reclaim finds a page young, and looks at those around it: what the guest used stays,
+ * though it forgets so at once.  Reclaim goes through pages in the order in which they
+ * were made, here such that it meets neighbours long after it has looked at them.
+ */
+static void look_around(void)
+{
+	const uint64_t pages = 8 * LA_CHUNK_PAGES, around = 64;
+	unsigned long map[8 * LA_CHUNK_PAGES / 64];
+	uint64_t i, j, used = 0, unused = 0;
+	struct la_stats stats = {};
+	struct la_vm v;
+	char *mem;
+
+	mem = la_alloc(pages << LA_PAGE_SHIFT);
+	for (j = 0; j < around; j++)
+		for (i = j; i < pages; i += around)
+			mem[i << LA_PAGE_SHIFT] = 1;
+	la_vm_create(&v, 1);
+	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, pages << LA_PAGE_SHIFT);
+	la_touch(&v, LA_OP_WRITE, LA_GPA, pages);
+	for (i = 0; i < 4; i++)
+		age();
+
+	/* Every other run of as many as are looked at. */
+	for (i = 0; i < ARRAY_SIZE(map); i++)
+		map[i] = i % 2 ? 0 : ~0UL;
+	la_flush_tlb(&v);
+	la_touch_map(&v, LA_OP_READ, LA_GPA, pages, map);
+
+	swap_on();
+	if (!on_stock)
+		la_stats_zero();
+	evict(pages);
+	if (!on_stock)
+		stats = la_stats_read();
+	for (i = 0; i < pages; i += around)
+		*(i / around % 2 ? &unused : &used) +=
+			swapped_out(mem + (i << LA_PAGE_SHIFT), around);
+	print_figure("look_around_reclaimed_used_pages", used);
+	print_figure("look_around_reclaimed_unused_pages", unused);
+	CHECK(used <= pages / 2 / 20);
+	CHECK(unused >= pages / 2 / 2);
+	if (!on_stock) {
+		ksft_print_msg("%lu batches for %lu, %lu of them young\n", stats.batches,
+			       stats.batch_wanted, stats.batch_young);
+		CHECK(stats.batches && stats.batch_young);
+		CHECK(!stats.batch_fallback && !stats.mmu_lock);
+	}
+	la_vm_free(&v);
+}
+
+/*
+ * A pass over files alone leaves anonymous memory to the passes that may swap, also where
+ * it lies between pages of a file: every other page of a private mapping was written to.
+ */
+static void file_at_swappiness_0(void)
+{
+	const uint64_t pages = 2 * LA_CHUNK_PAGES, bytes = pages << LA_PAGE_SHIFT;
+	char *anon, *file = la_mmap_aligned(bytes);
+	uint64_t i, of_file = 0, of_copy = 0;
+	struct la_stats stats;
+	struct la_vm v;
+	int fd;
+
+	fd = open(swap_device, O_RDWR);
+	TEST_ASSERT(fd >= 0, "Cannot open %s: %s", swap_device, strerror(errno));
+	file = mmap(file, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0);
+	TEST_ASSERT(file != MAP_FAILED, "Cannot map %s: %s", swap_device, strerror(errno));
+	close(fd);
+
+	for (i = 1; i < pages; i += 2)
+		file[i << LA_PAGE_SHIFT] = 1;
+
+	anon = create_guest(&v, pages);
+	la_add_slot(&v, LA_SLOT + 1, 0, LA_CHUNK_GPA(1), LA_CHUNK_GPA(1), file, bytes);
+	la_touch(&v, LA_OP_READ, LA_CHUNK_GPA(1), pages);
+	age();
+	use(&v, pages);
+	la_touch(&v, LA_OP_READ, LA_CHUNK_GPA(1), pages);
+
+	la_stats_zero();
+	__age_group(own_group, false, true);
+	stats = la_stats_read();
+	for (i = 0; i < pages; i++)
+		*(i % 2 ? &of_copy : &of_file) += young_in_guest(&v, file, i, 1);
+	ksft_print_msg("%lu batches for %lu; %lu pages of the file are young, %lu copied ones\n",
+		       stats.batches, stats.batch_wanted, of_file, of_copy);
+	CHECK(!of_file);
+	CHECK(of_copy == pages / 2);
+	CHECK(young_in_guest(&v, anon, 0, pages) == pages);
+	CHECK(stats.batch_young >= pages / 2 && stats.batch_young < pages);
+	CHECK(!stats.batch_fallback && !stats.mmu_lock);
+	la_vm_free(&v);
+	munmap(file, bytes);
+}
+
 static uint64_t nr_refaults(void)
 {
 	char text[8192];
@@ -684,8 +1072,8 @@ static uint64_t stream_through(const char *name)
 		la_touch(&v, LA_OP_READ, LA_GPA, hot_pages);
 	}
 
-	ksft_print_msg("figure %s_hot_faults %lu\n", name, hot_faults);
-	ksft_print_msg("figure %s_refaults %lu\n", name, nr_refaults() - refaults);
+	ksft_print_msg("figure %s_hot_faults %lu, noisy\n", name, hot_faults);
+	ksft_print_msg("figure %s_refaults %lu, noisy\n", name, nr_refaults() - refaults);
 	la_vm_free(&v);
 	munmap(mem, bytes);
 	swapoff(swap_device);
@@ -709,6 +1097,90 @@ static void memory_max(void)
 }
 
 /*
+ * Passes against a guest that runs
+ */
+
+struct user {
+	pthread_t thread;
+	struct la_vm *v;
+	char *mem;
+	uint64_t pages;
+	uint64_t rounds;
+	uint64_t bad;
+	bool stop;
+};
+
+/* Stamps all pages and finds its stamps again, over memory that is there or was dropped. */
+static void *user_main(void *arg)
+{
+	struct user *u = arg;
+	uint64_t round;
+
+	for (round = 0; !READ_ONCE(u->stop); round++) {
+		if (round % 2)
+			madvise(u->mem, u->pages << LA_PAGE_SHIFT, MADV_DONTNEED);
+		la_vcpu_do(u->v, 0, LA_OP_STAMP, LA_GPA, u->pages, round);
+		u->bad += la_vcpu_do(u->v, 0, LA_OP_CHECK, LA_GPA, u->pages, round)->bad;
+		WRITE_ONCE(u->rounds, round + 1);
+	}
+	return NULL;
+}
+
+/* Each has so many goes, however slow the machine is. */
+static void against_guest(bool reclaim)
+{
+	const uint64_t pages = 2 * LA_CHUNK_PAGES, goes = 30;
+	struct user u = { .pages = pages };
+	uint64_t passes = 0, batches, lost;
+	struct la_stats stats;
+	struct la_vm v;
+
+	u.v = &v;
+	u.mem = create_guest(&v, pages);
+	if (reclaim)
+		swap_on();
+	la_stats_zero();
+	la_set_stalls(20000, 5);
+	TEST_ASSERT(!pthread_create(&u.thread, NULL, user_main, &u), "pthread_create");
+	while (passes < goes || READ_ONCE(u.rounds) < goes) {
+		age_group(own_group, passes % 4 != 3);
+		if (reclaim)
+			evict(pages / 2);
+		else if (passes % 4 == 2)
+			evict(1);
+		passes++;
+	}
+	WRITE_ONCE(u.stop, true);
+	pthread_join(u.thread, NULL);
+	la_set_stalls(0, 0);
+
+	stats = la_stats_read();
+	batches = stats.batches;
+	lost = stats.lost;
+	ksft_print_msg("%lu passes against %lu rounds: %lu batches, %lu young, %lu races lost\n",
+		       passes, u.rounds, batches, stats.young, lost);
+	CHECK(!u.bad);
+	CHECK(batches && !stats.batch_fallback && !stats.mmu_lock);
+
+	/* What is left of all that still tells what is used. */
+	use(&v, pages);
+	CHECK(young_in_guest(&v, u.mem, 0, pages) == pages);
+	age();
+	CHECK(!young_in_guest(&v, u.mem, 0, pages));
+	la_vm_free(&v);
+}
+
+static void passes_against_guest(void)
+{
+	against_guest(false);
+}
+
+static void reclaim_against_guest(void)
+{
+	against_guest(true);
+}
+
+/*
  * The tests
  */
 
@@ -718,23 +1190,33 @@ static const struct test {
 	bool on_stock;
 	bool swaps;
 	bool thp;
+	bool nonleaf;		/* entries of page tables, too, have accessed bits */
 	const char *file;	/* that it needs */
 } tests[] = {
 	{ "counts", counts },
 	{ "trace_event", trace_event, .file = TRACE_BATCH },
+	{ "kvm_trace_events", kvm_trace_events, .file = TRACE_CLEAR },
 	{ "batch_switched_off", batch_switched_off },
 	{ "consult_switched_off", consult_switched_off },
+	{ "consult_off_passes_over_tables", consult_off_passes_over_tables, .nonleaf = true },
 	{ "every_subscriber", every_subscriber },
 	{ "young_in_host_too", young_in_host_too },
 	{ "evidence_of_others", evidence_of_others },
 	{ "vmas_that_share_a_table", vmas_that_share_a_table },
+	{ "slots_that_share_a_table", slots_that_share_a_table },
 	{ "bloom_filters", bloom_filters },
 	{ "huge_pages_over_small_leaves", huge_pages_over_small_leaves, .thp = true },
 	{ "huge_pages_over_huge_leaves", huge_pages_over_huge_leaves, .thp = true },
 	{ "huge_pages_not_consulted", huge_pages_not_consulted, .thp = true },
+	{ "huge_pages_of_two_cgroups", huge_pages_of_two_cgroups, .thp = true },
+	{ "passes_against_guest", passes_against_guest },
+	{ "reclaim_against_guest", reclaim_against_guest, .swaps = true },
+	{ "file_at_swappiness_0", file_at_swappiness_0, .swaps = true },
+	{ "without_vm", without_vm, .on_stock = true },
 	{ "hot_and_cold", hot_and_cold, .on_stock = true },
 	{ "hot_and_cold_with_mmu_lock", hot_and_cold_with_mmu_lock },
 	{ "proactive_reclaim", proactive_reclaim, .on_stock = true, .swaps = true },
+	{ "look_around", look_around, .on_stock = true, .swaps = true },
 	{ "memory_max", memory_max, .on_stock = true, .swaps = true },
 };
 
@@ -764,6 +1246,10 @@ static void run(const struct test *test)
 	}
 	if (test->file && access(test->file, W_OK)) {
 		ksft_test_result_skip("%s: needs %s\n", test->name, test->file);
+		return;
+	}
+	if (test->nonleaf && !nonleaf_young) {
+		ksft_test_result_skip("%s: needs accessed bits of page tables\n", test->name);
 		return;
 	}
 	if (test->thp && !thp_configured()) {
@@ -848,6 +1334,7 @@ int main(int argc, char **argv)
 	if (!(strtoul(enabled, NULL, 0) & 2))
 		ksft_exit_skip("MGLRU walks no page tables: hardware sets no accessed bits\n");
 
+	nonleaf_young = strtoul(enabled, NULL, 0) & 4;
 	on_stock = la_missing();
 	ksft_set_plan(nr);
 	for (i = 0; i < ARRAY_SIZE(tests); i++)
