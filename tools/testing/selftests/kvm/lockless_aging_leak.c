@@ -79,12 +79,15 @@ static bool check_vms(const char *name, bool (*fn)(void), struct usage *base)
 {
 	const struct usage first = *base;
 	unsigned int i;
+	bool same;
 
 	for (i = 0; i < nr_vms; i++)
 		if (!run_in_cgroup(fn))
 			return false;
 	/* Less than a page for each VM is slabs and per-CPU stocks. */
-	return settles_at(name, first, nr_vms, nr_vms / 2, base);
+	same = usage_returns(name, first, nr_vms, nr_vms / 2, base);
+	*base = settled();
+	return same;
 }
 
 /* Where a slot is moved to. */
@@ -108,7 +111,7 @@ static bool check_cycles(const char *name, void (*cycle)(struct la_vm *v, char *
 	for (i = 0; i < NR_CYCLES; i++)
 		cycle(&v, mem, NR_PLACES + i);
 	/* A vCPU keeps up to 40 pages for tables in stock; now more of them, now less. */
-	same = settles_at(name, first, NR_CYCLES, 64, &last);
+	same = usage_returns(name, first, NR_CYCLES, 64, &last);
 	la_vm_free(&v);
 	return same;
 }

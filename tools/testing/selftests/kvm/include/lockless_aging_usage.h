@@ -24,7 +24,7 @@ static char cgroup[128];
 struct usage {
 	int64_t kernel;		/* pages charged to the cgroup as the kernel's */
 	int64_t secondary;	/* kB in page tables of any VM, if that is counted */
-	int64_t unknown;	/* kB that are neither free nor a slab's nor user space's */
+	int64_t unknown;	/* kB, neither free nor a slab's, a stack or user space's */
 };
 
 static inline void cgroup_file(char *path, size_t size, const char *name)
@@ -67,11 +67,29 @@ static inline int64_t meminfo_kb(const char *text, const char *name)
 	return line ? atol(line + strlen(name)) : 0;
 }
 
+/* Free, but still in the lists of a CPU. */
+static inline int64_t pages_in_cpu_lists(void)
+{
+	static char text[1 << 16];
+	const char *pos = text;
+	int64_t pages = 0;
+
+	TEST_ASSERT(la_read("/proc/zoneinfo", text, sizeof(text)), "Cannot read /proc/zoneinfo");
+	while ((pos = strstr(pos, " count:"))) {
+		pos += strlen(" count:");
+		pages += atol(pos);
+	}
+	return pages;
+}
+
 static inline struct usage usage(void)
 {
 	char path[256], text[8192];
 	struct usage now;
 
+	/* This one sums up what the CPUs counted; memory.stat may be seconds behind. */
+	cgroup_file(path, sizeof(path), "cpu.stat");
+	TEST_ASSERT(la_read(path, text, sizeof(text)), "Cannot read %s", path);
 	cgroup_file(path, sizeof(path), "memory.stat");
 	TEST_ASSERT(la_read(path, text, sizeof(text)), "Cannot read %s", path);
 	now.kernel = la_stat(text, "kernel") / LA_PAGE_SIZE;
@@ -83,14 +101,15 @@ static inline struct usage usage(void)
 	now.unknown = meminfo_kb(text, "MemTotal:") - meminfo_kb(text, "\nMemFree:") -
 		      meminfo_kb(text, "\nSlab:") - meminfo_kb(text, "\nAnonPages:") -
 		      meminfo_kb(text, "\nCached:") - meminfo_kb(text, "\nPageTables:") -
-		      meminfo_kb(text, "\nKernelStack:");
+		      meminfo_kb(text, "\nKernelStack:") -
+		      pages_in_cpu_lists() * (int64_t)(LA_PAGE_SIZE / SZ_1K);
 	return now;
 }
 
 /*
  * What it settles at. Tables wait for a grace period and what else a process had for
- * various workers, and memory.stat may be two seconds late, so look until nothing
- * changed for longer. Looking itself takes a page or two and gives them back.
+ * various workers, so look until nothing changed for longer. Looking itself takes a
+ * page or two and gives them back.
  */
 static inline struct usage settled(void)
 {
@@ -114,24 +133,26 @@ static inline bool usage_is(struct usage first, struct usage now, unsigned int t
 }
 
 /*
- * Whether it settles at what @first was, but for @tolerance pages, after @nr more of
- * what used it. @now is what it settles at. On a busy machine it may take longer.
+ * Whether it comes back to what @first was, but for @tolerance pages, after @nr more of
+ * what used it. @now is what it came to. On a busy machine it may take long.
  */
-static inline bool settles_at(const char *name, struct usage first, unsigned int nr,
-			      unsigned int tolerance, struct usage *now)
+static inline bool usage_returns(const char *name, struct usage first, unsigned int nr,
+				 unsigned int tolerance, struct usage *now)
 {
-	int tries;
+	int looks;
 
-	*now = settled();
-	for (tries = 0; tries < 4 && !usage_is(first, *now, tolerance); tries++)
-		*now = settled();
+	*now = usage();
+	for (looks = 0; looks < 600 && !usage_is(first, *now, tolerance); looks++) {
+		usleep(100000);
+		*now = usage();
+	}
 
 	ksft_print_msg("%s: %ld pages at first, %ld after %u more (tolerated: +%u)\n",
 		       name, first.kernel, now->kernel, nr, tolerance);
 	if (first.secondary || now->secondary)
 		ksft_print_msg("%s: SecPageTables %ld kB at first, %ld kB in the end\n",
 			       name, first.secondary, now->secondary);
-	return usage_is(first, *now, tolerance);
+	return looks < 600;
 }
 
 #endif /* SELFTEST_KVM_LOCKLESS_AGING_USAGE_H */
