@@ -42,6 +42,13 @@ static __always_inline kvm_pte_t stage2_pte_volatile(kvm_pte_t pte, s8 level)
 	return stage2_pte_leaf(pte, level) ? KVM_PTE_S2_VOLATILE : 0;
 }
 
+/* For visitors: the bits in which @new differs from the entry, volatile ones left out. */
+static __always_inline kvm_pte_t stage2_pte_changes(const struct kvm_pgtable_visit_ctx *ctx,
+						    kvm_pte_t new)
+{
+	return (ctx->old ^ new) & ~stage2_pte_volatile(ctx->old, ctx->level);
+}
+
 /*
  * For visitors: change bits of an entry; what others do to volatile bits stays.
  * *@old is the value that was replaced.  Fails, in shared walks only, if anything

@@ -8,9 +8,10 @@
 ///
 /// Write to entries by the helpers for volatile entries instead, which retry for as
 /// long as volatile bits are all that changed and hand back the value that was
-/// replaced; flush and free by that value. What may change is in one place,
+/// replaced; flush TLBs and caches by that value. What may change is in one place,
 /// asm/kvm_stage2_pte.h: the access flag of a valid leaf. In an invalid entry that
-/// very bit is KVM_INVALID_PTE_LOCKED.
+/// very bit is KVM_INVALID_PTE_LOCKED. So what is decided before an entry is replaced,
+/// such as whether its table is empty, holds for what is replaced as well.
 ///
 /// Walkers with exclusive access don't lose an entry to others, and so need no error
 /// path. This is not a cmpxchg that returns -EAGAIN: write protection ignores that, and
@@ -28,8 +29,8 @@
 // Hunks: 6.12 stage2_try_set_pte 1
 // Hunks: 6.12 stage2_try_break_pte 5
 // Hunks: 6.12 stage2_make_pte 2
-// Hunks: 6.12 stage2_unmap_put_pte 2
-// Hunks: 6.12 stage2_unmap_walker 1
+// Hunks: 6.12 stage2_unmap_put_pte 4
+// Hunks: 6.12 stage2_unmap_walker 4
 // Hunks: 6.12 stage2_map_walker_try_leaf 4
 // Hunks: 6.12 stage2_map_walk_leaf 2
 // Hunks: 6.12 stage2_attr_walker 1
@@ -115,16 +116,21 @@ identifier ctx, new;
 
 @@
 typedef kvm_pte_t;
-identifier ctx, mmu, mm_ops;
+identifier ctx, mmu, mm_ops, pgt;
 symbol old;
 @@
- stage2_unmap_put_pte(const struct kvm_pgtable_visit_ctx *ctx, struct kvm_s2_mmu *mmu,
-		      struct kvm_pgtable_mm_ops *mm_ops)
+-static void stage2_unmap_put_pte(const struct kvm_pgtable_visit_ctx *ctx,
+-				struct kvm_s2_mmu *mmu,
+-				struct kvm_pgtable_mm_ops *mm_ops)
++static kvm_pte_t stage2_unmap_put_pte(const struct kvm_pgtable_visit_ctx *ctx,
++				      struct kvm_s2_mmu *mmu,
++				      struct kvm_pgtable_mm_ops *mm_ops)
  {
- 	<...
--	kvm_clear_pte(ctx->ptep);
+	struct kvm_pgtable *pgt = ctx->arg;
 +	const kvm_pte_t old = vpte_xchg(ctx->ptep, 0);
- 	...>
+ 	...
+	mm_ops->put_page(ctx->ptep);
++	return old;
  }
 
 @@
@@ -135,19 +141,38 @@ symbol old;
 		      struct kvm_pgtable_mm_ops *mm_ops)
  {
  	<...
--	kvm_pte_table(ctx->old, ctx->level)
-+	kvm_pte_table(old, ctx->level)
+(
+-	kvm_clear_pte(ctx->ptep);
+|
+-	ctx->old
++	old
+)
  	...>
  }
 
 @@
-identifier ctx, visit;
+typedef kvm_pte_t;
+identifier ctx, visit, mmu, mm_ops, childp;
+symbol NULL, old;
 @@
  stage2_unmap_walker(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
  {
+ 	...
+	kvm_pte_t *childp = NULL;
++	kvm_pte_t old;
  	<...
--	kvm_clear_pte(ctx->ptep)
-+	vpte_xchg(ctx->ptep, 0)
+(
+-	kvm_clear_pte(ctx->ptep);
++	vpte_xchg(ctx->ptep, 0);
+|
+-	stage2_unmap_put_pte(ctx, mmu, mm_ops);
++	old = stage2_unmap_put_pte(ctx, mmu, mm_ops);
+|
+	mm_ops->dcache_clean_inval_poc(kvm_pte_follow(
+-						      ctx->old,
++						      old,
+						      mm_ops), ...);
+)
  	...>
  }
 
@@ -173,10 +198,10 @@ symbol new, old;
  {
  	<...
 (
-	!((ctx->old ^ new) &
--	  ~KVM_PTE_LEAF_ATTR_HI_SW
-+	  ~(KVM_PTE_LEAF_ATTR_HI_SW | KVM_PTE_S2_VOLATILE)
-	 )
+	!(
+-	  (ctx->old ^ new)
++	  stage2_pte_changes(ctx, new)
+	  & ~KVM_PTE_LEAF_ATTR_HI_SW)
 |
 -	WARN_ON_ONCE(!stage2_try_set_pte(ctx, new))
 +	stage2_try_update_pte(ctx, &old, KVM_PTE_LEAF_ATTR_HI_SW,
