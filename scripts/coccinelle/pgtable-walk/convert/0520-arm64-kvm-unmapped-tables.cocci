@@ -13,11 +13,18 @@
 /// walkers without the lock, who must not touch reference counts, for a count of one
 /// says that a table is empty.
 ///
+/// Unmapping unlinks a table when its count says that it is empty. Where that is so,
+/// leave it at dropping the reference, instead of looking for leaves in all of its 512
+/// entries, or 8192, in a softirq. A table that a block replaced still has its leaves
+/// and all that hangs on it, and is taken apart as before.
+///
 /// The operation to use is optional: EL2 has no RCU, nobody walks its guests' tables
 /// without their lock, and their mm_ops leave it out.
 // File: arch/arm64/kvm/hyp/pgtable.c
 // Hunks: 6.12 stage2_unmap_walker 1
+// Hunks: 6.12 kvm_pgtable_stage2_free_unlinked 1
 // Applied: 6.12 stage2_unmap_walker \bfree_unlinked_table\b
+// Applied: 6.12 kvm_pgtable_stage2_free_unlinked == 1\)
 // File: arch/arm64/kvm/mmu.c
 // Hunks: 6.12 stage2_free_unlinked_table_rcu_cb 1
 // Applied: 6.12 stage2_free_unlinked_table_rcu_cb \bpgtable_walk_count\b
@@ -37,6 +44,22 @@ identifier ctx, visit, mm_ops, childp;
 +			mm_ops->put_page(childp);
 +	}
  	...>
+ }
+
+@@
+identifier mm_ops, pgtable, level, data, ptep;
+@@
+ kvm_pgtable_stage2_free_unlinked(struct kvm_pgtable_mm_ops *mm_ops, void *pgtable, s8 level)
+ {
+ 	...
++	/* Nothing hangs on a table that is empty, as when its range was unmapped. */
++	if (mm_ops->page_count(pgtable) == 1) {
++		mm_ops->put_page(pgtable);
++		return;
++	}
++
+ 	WARN_ON(__kvm_pgtable_walk(&data, mm_ops, ptep, level + 1));
+ 	...
  }
 
 @@
