@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: arm64: Free the cache for eager splitting once
+///
+/// ->release() may run twice at once: when a process exits while another one closes
+/// the last file of its VM. Under mmu_lock one of the two gets mmu->pgt, but both then
+/// free the pages that dirty logging left in split_page_cache, and neither looks
+/// whether the other one is at it.
+///
+/// Leave the cache to the one that got mmu->pgt.
+// File: arch/arm64/kvm/mmu.c
+// Hunks: 6.12 kvm_uninit_stage2_mmu 1
+// Hunks: 6.12 kvm_free_stage2_pgd 1
+// Applied: 6.12 kvm_uninit_stage2_mmu !\bsplit_page_cache\b
+// Applied: 6.12 kvm_free_stage2_pgd \bsplit_page_cache\b
+
+@@
+@@
+ kvm_uninit_stage2_mmu(...)
+ {
+ 	...
+-	kvm_mmu_free_memory_cache(...);
+ }
+
+@@
+identifier mmu, pgt;
+@@
+ kvm_free_stage2_pgd(struct kvm_s2_mmu *mmu)
+ {
+ 	<...
++	kvm_mmu_free_memory_cache(&mmu->split_page_cache);
+ 	kvm_pgtable_stage2_destroy(pgt);
+ 	...>
+ }
