@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: arm64: Don't mark pages accessed upon an access fault
+///
+/// Where hardware does not set the access flag, the fault that does it goes on to mark
+/// the page accessed, after mmu_lock was dropped: by then the page may have been
+/// unmapped, freed and given to somebody else. Nothing needs the mark. Those who ask
+/// for the age of the page are told by the flag.
+// File: arch/arm64/kvm/mmu.c
+// Hunks: 6.12 handle_access_fault 3
+// Applied: 6.12 handle_access_fault !\bkvm_set_pfn_accessed\b
+
+@@
+typedef kvm_pte_t;
+identifier pte, mmu, fault_ipa;
+@@
+ handle_access_fault(...)
+ {
+-	kvm_pte_t pte;
+ 	struct kvm_s2_mmu *mmu;
+ 	...
+-	pte = kvm_pgtable_stage2_mkyoung(mmu->pgt, fault_ipa);
++	kvm_pgtable_stage2_mkyoung(mmu->pgt, fault_ipa);
+ 	read_unlock(...);
+-
+-	if (kvm_pte_valid(pte))
+-		kvm_set_pfn_accessed(kvm_pte_to_pfn(pte));
+ }
