@@ -42,7 +42,10 @@ static noinline bool stage2_age_test(const struct pgtable_tree *tree, u64 start,
 	return pgtable_age_range(&stage2_format, tree, start, end, false, stats);
 }
 
-/* What the host has of a protected guest's stage 2 need not be a page table. */
+/*
+ * With protected KVM, mmu_lock as before: the host's stage 2 is what guests run on there
+ * as well, but nobody has tried to age it without the lock.
+ */
 bool kvm_arch_can_age_lockless(struct kvm *kvm)
 {
 	return !is_protected_kvm_enabled();

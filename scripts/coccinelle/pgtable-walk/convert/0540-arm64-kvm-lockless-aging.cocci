@@ -9,8 +9,10 @@
 /// before, and took the invalid entry of somebody else's break-before-make for granted
 /// to be none of its business only because of one test.
 ///
-/// Protected KVM keeps today's path: what the host knows of its guests' stage 2 need
-/// not be page tables.
+/// The switch of protected KVM (kvm-arm.mode=protected) does not change who has a
+/// guest's stage 2: in 6.12 the host still builds it, in page tables, and hardware walks
+/// those. All VMs are aged by the same walk there, but with mmu_lock held for write, as
+/// before. That is untested: QEMU 7.2 does not get that far, on stock neither.
 // File: arch/arm64/include/asm/kvm_pgtable.h
 // Hunks: 6.12 - 1
 // Applied: 6.12 - !\bkvm_pgtable_stage2_test_clear_young\b
