@@ -38,10 +38,24 @@ void pgtable_walk_stall(void)
 }
 EXPORT_SYMBOL_GPL(pgtable_walk_stall);
 
+/* How many windows were passed while they could be widened. */
+static int windows_get(void *data, u64 *val)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(stall_windows, cpu));
+	*val = sum;
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(windows_fops, windows_get, NULL, "%llu\n");
+
 static int __init pgtable_walk_debug_init(void)
 {
 	debugfs_create_u32("stall_ns", 0600, pgtable_walk_debugfs, &stall_ns);
 	debugfs_create_u32("stall_one_in", 0600, pgtable_walk_debugfs, &stall_one_in);
+	debugfs_create_file("windows", 0400, pgtable_walk_debugfs, NULL, &windows_fops);
 	return 0;
 }
 late_initcall(pgtable_walk_debug_init);
