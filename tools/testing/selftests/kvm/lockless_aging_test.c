@@ -201,14 +201,17 @@ static void be_served(struct la_cmd *cmd, uint64_t nr)
 
 /*
  * Has a vCPU that stays in the guest read a page, @op clear its accessed bit, and the
- * vCPU read it again. Returns whether that second time went unseen.
+ * vCPU read it again. Returns whether that second time went unseen. If the first one
+ * did, for nobody flushed since the last time, there was no bit to clear.
  */
 static bool read_unseen(struct la_vm *v, char *page, const char *op, uint64_t *asked)
 {
+	bool cleared;
+
 	be_served(v->cmds, ++*asked);
-	la_age(v->age, op, page, LA_PAGE_SIZE, 0);
+	cleared = la_age(v->age, op, page, LA_PAGE_SIZE, 0).young;
 	be_served(v->cmds, ++*asked);
-	return !la_test(v->age, page, LA_PAGE_SIZE);
+	return cleared && !la_test(v->age, page, LA_PAGE_SIZE);
 }
 
 /*
