@@ -168,7 +168,7 @@ TEST_F_TIMEOUT(aging, flush_clears, TIMEOUT)
 	EXPECT_EQ(self->pages, aged.young);
 	EXPECT_EQ(0, count_young(&self->v, self->mem, 0, self->pages));
 
-	/* And it flushed: there is no la_flush_tlb() before this. */
+	/* The guest flushes its TLB; whether KVM does, see flush_reaches_running_vcpu. */
 	la_touch(&self->v, LA_OP_READ, LA_GPA, self->pages);
 	EXPECT_EQ(1, la_age(self->v.age, "flush", self->mem, self->bytes, 0).young);
 	EXPECT_EQ(0, count_young(&self->v, self->mem, 0, self->pages));
