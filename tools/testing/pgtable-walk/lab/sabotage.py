@@ -5,7 +5,8 @@
 Each block of the lists is one way: what is broken (Name, File, Replace, By, as in cocci/sabotage.list), which
 kernel of the lab to build (Kernel, default debug), on which machine to boot it (Machine, default the first),
 with which kernel arguments (Args) and which test as in a plan (Run), and a regular expression that the console
-must then match (Says).  The tree is put back as it was, whatever happens; 'make apply' does the same.
+must then match (Says).  The tree is put back as it was, unless this is killed: remove it then, and 'make
+apply' makes it anew.
 """
 import argparse
 import os
