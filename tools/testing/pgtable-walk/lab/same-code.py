@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Show that an object of the converted tree has the very instructions that it has in the stock tree.
+
+Speaks KTAP, one test for each object.  Tables of line numbers and the like may differ.
+"""
+import argparse
+import difflib
+import subprocess
+import sys
+
+
+def disassemble(objdump, obj):
+    """All instructions with their relocations, and where they stand."""
+    text = subprocess.run([objdump, "-dr", "--no-show-raw-insn", obj], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+    return [line for line in text.splitlines() if "file format" not in line]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objdump", default="objdump", help="of the objects' architecture")
+    parser.add_argument("ours", help="directory of the converted tree's build")
+    parser.add_argument("stock", help="directory of the stock tree's build")
+    parser.add_argument("object", nargs="+", help="path of an object in both")
+    args = parser.parse_args()
+
+    failed = 0
+    print(f"KTAP version 1\n1..{len(args.object)}")
+    for number, name in enumerate(args.object, 1):
+        ours, stock = (disassemble(args.objdump, f"{tree}/{name}") for tree in (args.ours, args.stock))
+        same = ours == stock and len(ours) > 1
+        if not same:
+            for line in list(difflib.unified_diff(stock, ours, "stock", "ours", lineterm="", n=0))[:20]:
+                print(f"# {line}")
+        print(f"{'ok' if same else 'not ok'} {number} {name} in {args.ours}: {len(stock)} lines of stock's code")
+        failed += not same
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
