@@ -706,7 +706,7 @@ def stock_texts(kdir, record, directory):
 KEYWORDS = re.compile(r"^// Keywords: (.+)$", re.M)
 REPORT = re.compile(r"([^\s:]+):(\d+):\d+-\d+: ((?:ERROR|WARNING): .*)")
 # What a file outside of ours must mention to be worth a look.
-WRITES = re.compile(r"\bvpte_|\bpgtable_root_|visit_ctx|\*\s*sptep\b|\bset_spte|_rmap_head\b")
+WRITES = re.compile(r"vpte_|pgtable_root_|_retire_root|visit_ctx|sptep|rmap_head|parent_ptes")
 CHECKED = ("arch", "virt", "include", "lib", "mm")
 
 
@@ -743,11 +743,17 @@ def origin(path, line, stage, tree):
 
 def check(stage, root, tree, new):
     """Refuse a result in which the checks find something."""
+    if found := findings(stage, root, tree, new):
+        path, line, text, name = found[0]
+        more = f"; {len(found) - 1} more" if len(found) > 1 else ""
+        raise Refused(f"{path}:{line}: {text} ({name}{more})")
+
+
+def findings(stage, root, tree, new):
+    """[(path, line in the tree's own file, text, check)]"""
     arches = {p.split("/")[1] for p in stage.paths if re.match(r"arch/\w+/kvm/", p)}
     paths = checked_files(stage, root, tree, new, arches)
     cocci = sorted((root / CHECK_DIR).glob("*.cocci"))
-    if not cocci or not paths:
-        return
     env = {**os.environ, "HOME": str(stage.directory), "TMPDIR": str(stage.directory), "LC_ALL": "C"}
 
     texts = {path: read_text(stage.directory / path) for path in paths}
@@ -766,10 +772,8 @@ def check(stage, root, tree, new):
                           f"{keep_log(root, f'check-{path.stem}.log', text)}")
         return [(m[1], int(m[2]), m[3], path.name) for m in lines]
 
-    if found := [report for some in in_parallel(reports, cocci) for report in some]:
-        path, line, text, name = found[0]
-        more = f"; {len(found) - 1} more" if len(found) > 1 else ""
-        raise Refused(f"{path}:{origin(path, line, stage, tree)}: {text} ({name}{more})")
+    return [(path, origin(path, line, stage, tree), text, name)
+            for some in in_parallel(reports, cocci) for path, line, text, name in some]
 
 
 # ---- the whole ----

@@ -634,6 +634,48 @@ def real_every_function(b, base):
             tool.convert(conv, version, stage, ROOT)
 
 
+VISITOR = """
+static int vendor_{0}(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
+{{
+	WRITE_ONCE(*ctx->ptep, ctx->old | KVM_PTE_LEAF_ATTR_LO_S2_AF);
+	return 0;
+}}
+"""
+# What a vendor may have added: where, what, and on which of its lines.
+WRITERS = (("arch/arm64/kvm/hyp/pgtable.c", VISITOR.format("walker"), "WRITE_ONCE"),
+           ("arch/arm64/kvm/hyp/pgtable.c", VISITOR.format("walker").replace("vendor", "stage2_vendor"), "WRITE_ONCE"),
+           ("arch/x86/kvm/mmu/mmu.c", "\nstatic void vendor_clear(u64 *sptep)\n{\n\tWRITE_ONCE(*sptep, 0);\n}\n",
+            "WRITE_ONCE"),
+           ("arch/x86/kvm/mmu/tdp_mmu.c", "\nstatic void vendor_clear(struct tdp_iter *iter)\n{\n"
+            "\t__kvm_tdp_mmu_write_spte(iter->sptep, 0);\n}\n", "__kvm_tdp"),
+           ("arch/x86/kvm/mmu/mmu.c", "\nstatic bool vendor_many(struct kvm_rmap_head *head)\n{\n"
+            "\treturn head->val & KVM_RMAP_MANY;\n}\n", "head->val"),
+           ("arch/riscv/kvm/mmu.c", "\nstatic void vendor_clear(pte_t *ptep)\n{\n\tif (vpte_read(gstage_vpte(ptep)))\n"
+            "\t\tset_pte(ptep, __pte(0));\n}\n", "set_pte"))
+
+
+def appended(path, text, word):
+    """Add text to a file; the number of its line with the word."""
+    whole = tool.read_text(path) + text
+    path.write_bytes(tool.encode(whole))
+    return next(n for n, line in reversed(list(enumerate(whole.split("\n"), 1))) if word in line)
+
+
+def real_writers(b, base):
+    """Trees with more writers of page-table entries."""
+    conversions, version = real_copy(b, base)
+    put(b.tree, {"arch/arm64/kvm/vendor.c": VISITOR.format("file")})
+    b.refused("arch/arm64/kvm/vendor.c:4: ERROR:", "vpte_plain.cocci")
+    stage = tool.Stage(b.tree, b.dir / "stage")
+    tool.convert_all(conversions, version, stage, ROOT, lambda line: None)
+    wanted = [("arch/arm64/kvm/vendor.c", 4)]
+    for path, text, word in WRITERS:
+        wanted.append((path, appended(b.tree / path, text, word)))
+        appended(stage.directory / path, text, word)
+    found = [(path, line) for path, line, *_ in tool.findings(stage, ROOT, b.tree, [])]
+    assert sorted(found) == sorted(wanted), (sorted(found), sorted(wanted))
+
+
 def without(b, stage, conv, section, version, name):
     copy = b.dir / "without"
     shutil.rmtree(copy, ignore_errors=True)
@@ -660,7 +702,7 @@ def main():
     tests = {}
     if args.base:
         base = args.base.resolve()
-        for function in (real_refuses, real_every_function, real_applies):     # the longest first
+        for function in (real_refuses, real_every_function, real_applies, real_writers):     # the longest first
             tests[f"{function.__name__}_{tool.tree_version(base)}"] = lambda b, f=function: f(b, base)
     for module in (sys.modules[__name__], test_undo, test_make):
         tests.update({n[5:]: f for n, f in vars(module).items() if n.startswith("test_") and callable(f)})

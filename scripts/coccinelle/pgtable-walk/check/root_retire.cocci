@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// A root is freed before lockless walkers are done with it, or waits for itself.
 //# Between the moment when a root is hidden and its end there must be an RCU grace
-//# period, which pgtable_root_retire() has. It must not be one of SRCU: the release operation of an mmu
-//# notifier runs as a reader of the notifier's domain and of kvm->srcu.
+//# period, which pgtable_root_retire() has, and only the one caller that it gives the
+//# table to may free anything: the others return at once, while that one still waits.
+//# The grace period must not be one of SRCU: the release operation of an mmu notifier
+//# runs as a reader of the notifier's domain and of kvm->srcu.
 //#
-//# Functions that unpublish for their caller are known by their names:
-//# *_unmap_root(), *_unpublish_root(); and those that also wait: *_retire_root().
+//# Functions that hide a root for their caller are known by their names: *_unmap_root(),
+//# *_unpublish_root(); and those that retire it, and return whose it is: *_retire_root().
 ///
 // Confidence: Moderate
 // Comments: Follows the root within one function.
@@ -31,21 +33,6 @@ position p;
  ... when != grace()
  end@p(...)
 
-@waits exists@
-identifier fn =~ "_retire_root$";
-identifier grace = { synchronize_rcu, synchronize_rcu_expedited };
-position p;
-@@
-
- fn@p(...)
- {
- ... when any
- pgtable_root_unpublish(...)
- ... when any
- grace()
- ... when any
- }
-
 @retires exists@
 identifier fn =~ "_retire_root$";
 position p;
@@ -60,10 +47,123 @@ position p;
 
 @hasty@
 identifier fn =~ "_retire_root$";
-position p != { waits.p, retires.p };
+position p != retires.p;
 @@
 
  fn@p(...)
+ {
+ ...
+ }
+
+// The loser of a race frees: nobody looks at what the retirement returned ...
+
+@dropped exists@
+identifier retire =~ "^pgtable_root_retire$|_retire_root$";
+identifier end = {
+	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
+	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy
+};
+position p;
+@@
+
+ retire(...);
+ ... when any
+ end@p(...)
+
+@ignored exists@
+identifier end = {
+	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
+	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy
+};
+identifier tree;
+symbol table;
+type T;
+position p;
+@@
+
+(
+ tree = pgtable_root_retire(...);
+|
+ T tree = pgtable_root_retire(...);
+)
+ ... when != tree.table
+ end@p(...)
+
+@ignored_bool exists@
+identifier retire =~ "_retire_root$";
+identifier end = {
+	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
+	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy
+};
+identifier mine;
+type T;
+position p;
+@@
+
+(
+ mine = retire(...);
+|
+ T mine = retire(...);
+)
+ ... when != mine
+ end@p(...)
+
+// ... or only for something else than the end.
+
+@decided exists@
+identifier retire =~ "^pgtable_root_retire$|_retire_root$";
+identifier end = {
+	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
+	kvm_pgtable_stage2_destroy
+};
+identifier tree;
+symbol table;
+statement S;
+type T;
+position p;
+@@
+
+(
+ tree = retire(...);
+|
+ T tree = retire(...);
+)
+ ... when any
+(
+ if (tree.table) S
+|
+ if (tree) S
+)
+ ... when any
+ end@p(...)
+
+@decided_at_once exists@
+identifier retire =~ "^pgtable_root_retire$|_retire_root$";
+identifier end = {
+	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
+	kvm_pgtable_stage2_destroy
+};
+symbol table;
+statement S;
+position p;
+@@
+
+(
+ if (retire(...).table) S
+|
+ if (retire(...)) S
+)
+ ... when any
+ end@p(...)
+
+// A wrapper from which nobody learns whether they are the one.
+
+@mute@
+identifier fn =~ "_retire_root$";
+position p;
+@@
+
+ void fn@p(...)
  {
  ...
  }
@@ -92,14 +192,14 @@ position srcu.p;
 
 @depends on context@
 identifier end;
-position p = { early.p, srcu.p };
+position p = { early.p, srcu.p, dropped.p, ignored.p, ignored_bool.p, decided.p, decided_at_once.p };
 @@
 
 * end@p(...)
 
 @depends on context@
-identifier hasty.fn;
-position hasty.p;
+identifier fn;
+position p = { hasty.p, mute.p };
 @@
 
 * fn@p(...)
@@ -116,11 +216,48 @@ p << early.p;
 coccilib.org.print_todo(p[0], "root freed without synchronize_rcu() after it was unpublished")
 
 @script:python depends on org@
+p << dropped.p;
+@@
+
+coccilib.org.print_todo(p[0], "freed by callers that pgtable_root_retire() did not give the root to")
+
+@script:python depends on org@
+p << ignored.p;
+@@
+
+coccilib.org.print_todo(p[0], "freed by callers that pgtable_root_retire() did not give the root to")
+
+@script:python depends on org@
+p << ignored_bool.p;
+@@
+
+coccilib.org.print_todo(p[0], "freed by callers that pgtable_root_retire() did not give the root to")
+
+@script:python depends on org@
+p << decided.p;
+@@
+
+coccilib.org.print_todo(p[0], "freed by callers that pgtable_root_retire() did not give the root to")
+
+@script:python depends on org@
+p << decided_at_once.p;
+@@
+
+coccilib.org.print_todo(p[0], "freed by callers that pgtable_root_retire() did not give the root to")
+
+@script:python depends on org@
+p << mute.p;
+fn << mute.fn;
+@@
+
+coccilib.org.print_todo(p[0], "%s() does not tell its caller whose the root is" % fn)
+
+@script:python depends on org@
 p << hasty.p;
 fn << hasty.fn;
 @@
 
-coccilib.org.print_todo(p[0], "%s() returns without synchronize_rcu() after it unpublished" % fn)
+coccilib.org.print_todo(p[0], "%s() does not retire the root by pgtable_root_retire()" % fn)
 
 @script:python depends on org@
 p << srcu.p;
@@ -138,11 +275,48 @@ p << early.p;
 coccilib.report.print_report(p[0], "ERROR: root freed without synchronize_rcu() after it was unpublished")
 
 @script:python depends on report@
+p << dropped.p;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: freed by callers that pgtable_root_retire() did not give the root to")
+
+@script:python depends on report@
+p << ignored.p;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: freed by callers that pgtable_root_retire() did not give the root to")
+
+@script:python depends on report@
+p << ignored_bool.p;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: freed by callers that pgtable_root_retire() did not give the root to")
+
+@script:python depends on report@
+p << decided.p;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: freed by callers that pgtable_root_retire() did not give the root to")
+
+@script:python depends on report@
+p << decided_at_once.p;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: freed by callers that pgtable_root_retire() did not give the root to")
+
+@script:python depends on report@
+p << mute.p;
+fn << mute.fn;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: %s() does not tell its caller whose the root is" % fn)
+
+@script:python depends on report@
 p << hasty.p;
 fn << hasty.fn;
 @@
 
-coccilib.report.print_report(p[0], "ERROR: %s() returns without synchronize_rcu() after it unpublished" % fn)
+coccilib.report.print_report(p[0], "ERROR: %s() does not retire the root by pgtable_root_retire()" % fn)
 
 @script:python depends on report@
 p << srcu.p;

@@ -7,7 +7,11 @@
 //#
 //# An architecture's own wrappers are known by their names: *_vpte(), *_entry_kind(),
 //# *_link_table(), *_xchg_pte(), *_update_pte(). ptep_get() reads once and is fine.
-//# So are arm64's visitors of stage 2: stage2_*(struct kvm_pgtable_visit_ctx *).
+//#
+//# arm64's visitors of page tables, of any name, must not store to ctx->ptep; those of
+//# tables that were not linked yet are called unlinked_*(); destroy_part_walker(), which
+//# runs after all walkers, and three for EL2's own tables are known.
+//# x86's SPTEs are stored to by the functions behind mmu_spte_*() and tdp_iter.h only.
 ///
 // Confidence: High
 // Comments: The patch replaces stores by vpte_xchg(), for exclusive owners.
@@ -19,19 +23,102 @@ virtual context
 virtual org
 virtual report
 
-// arm64's visitors; those of tables that were not linked yet are named otherwise.
-
 @visitor@
-identifier fn =~ "^stage2_";
+identifier fn !~ "^(hyp_map_walker_try_leaf|hyp_map_walker|hyp_unmap_walker|destroy_part_walker|unlinked_.*)$";
 identifier ctx;
-identifier set = { WRITE_ONCE, smp_store_release, kvm_clear_pte };
+expression e, E;
+identifier set = { WRITE_ONCE, smp_store_release, smp_store_mb, kvm_clear_pte, kvm_set_pte };
 position p;
 @@
 
  fn(..., const struct kvm_pgtable_visit_ctx *ctx, ...)
  {
  <+...
+(
  set@p(<+... ctx->ptep ...+>, ...)
+|
+ *\(ctx->ptep\&E@p\) = e
+)
+ ...+>
+ }
+
+@visitor_variable exists@
+identifier fn !~ "^(hyp_map_walker_try_leaf|hyp_map_walker|hyp_unmap_walker|destroy_part_walker|unlinked_.*)$";
+identifier ctx, copy;
+type T;
+@@
+
+ fn(..., const struct kvm_pgtable_visit_ctx *ctx, ...)
+ {
+ ... when any
+(
+ copy = ctx->ptep;
+|
+ T copy = ctx->ptep;
+)
+ ... when any
+ }
+
+@visitor_through@
+identifier visitor_variable.fn, visitor_variable.copy;
+expression e;
+identifier set = { WRITE_ONCE, smp_store_release, smp_store_mb, kvm_clear_pte, kvm_set_pte };
+position p;
+@@
+
+ fn(...)
+ {
+ <+...
+(
+ set@p(<+... copy ...+>, ...)
+|
+ *copy@p = e
+)
+ ...+>
+ }
+
+// x86: who may store plainly, and who may have them do so.
+
+@spte@
+identifier fn !~ "^(__set_spte|__update_clear_spte_(fast|slow)|__kvm_tdp_mmu_write_spte|get_mmio_spte)$";
+identifier sptep =~ "sptep$";
+identifier member =~ "^sptep$";
+expression E;
+expression e, value;
+position p;
+@@
+
+ fn(...)
+ {
+ <+...
+(
+ WRITE_ONCE@p(*sptep, value)
+|
+ WRITE_ONCE@p(*e->member, value)
+|
+ WRITE_ONCE@p(*rcu_dereference(sptep), value)
+|
+ WRITE_ONCE@p(*rcu_dereference(e->member), value)
+|
+ *sptep@p = value
+|
+ *\(e->member\&E@p\) = value
+|
+ *\(rcu_dereference(...)\&E@p\) = value
+)
+ ...+>
+ }
+
+@spte_through@
+identifier fn !~ "^(mmu_spte_(set|update_no_track|clear_track_bits|clear_no_track)|kvm_tdp_mmu_write_spte|tdp_mmu_clear_spte_bits|tdp_mmu_zap_spte_atomic)$";
+identifier set = { __set_spte, __update_clear_spte_fast, __kvm_tdp_mmu_write_spte };
+position p;
+@@
+
+ fn(...)
+ {
+ <+...
+ set@p(...)
  ...+>
  }
 
@@ -127,7 +214,7 @@ position p;
 @plain@
 expression e, i;
 identifier set;
-position p = { callback.p, visitor.p, mixed.p, mixed_indexed.p };
+position p = { callback.p, visitor.p, visitor_through.p, spte.p, spte_through.p, mixed.p, mixed_indexed.p };
 @@
 
 (

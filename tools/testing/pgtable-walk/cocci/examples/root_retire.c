@@ -80,19 +80,120 @@ static void good_never_published(struct kvm *kvm, void *pgd)
 	synchronize_srcu(&kvm->srcu);
 }
 
-static void bad_retire_root(struct mmu *mmu) /* expect */
+static void bad_conditional_wait(struct kvm *kvm)
 {
-	pgtable_root_unpublish(&mmu->root);
-}
-
-static void bad_order_retire_root(struct mmu *mmu) /* expect */
-{
-	synchronize_rcu();
-	pgtable_root_unpublish(&mmu->root);
-}
-
-static void good_retire_root(struct mmu *mmu)
-{
-	if (pgtable_root_unpublish(&mmu->root).table)
+	if (pgtable_root_unpublish(&kvm->arch.root).table)
 		synchronize_rcu();
+	free_pages((unsigned long)kvm->arch.pgd, 2); /* expect */
+}
+
+static bool bad_retire_root(struct mmu *mmu) /* expect */
+{
+	return pgtable_root_unpublish(&mmu->root).table;
+}
+
+static bool bad_open_retire_root(struct mmu *mmu) /* expect */
+{
+	if (!pgtable_root_unpublish(&mmu->root).table)
+		return false;
+	synchronize_rcu();
+	return true;
+}
+
+static inline void bad_mute_retire_root(struct mmu *mmu) /* expect */
+{
+	pgtable_root_retire(&mmu->root);
+}
+
+static void bad_dropped(struct kvm *kvm)
+{
+	pgtable_root_retire(&kvm->arch.root);
+	free_pages((unsigned long)kvm->arch.pgd, 2); /* expect */
+}
+
+static void bad_ignored(struct kvm *kvm)
+{
+	struct pgtable_tree tree = pgtable_root_retire(&kvm->arch.root);
+
+	mine_unmap(kvm, &tree);
+	free_pages((unsigned long)kvm->arch.pgd, 2); /* expect */
+}
+
+static void bad_decided(struct kvm *kvm)
+{
+	struct pgtable_tree tree;
+
+	tree = pgtable_root_retire(&kvm->arch.root);
+	if (tree.table)
+		mine_unmap(kvm, &tree);
+	free_pages((unsigned long)kvm->arch.pgd, 2); /* expect */
+}
+
+static void bad_decided_at_once(struct mmu *mmu)
+{
+	if (mine_retire_root(mmu))
+		mine_unmap(mmu);
+	kvm_pgtable_stage2_destroy(mmu->pgt); /* expect */
+}
+
+static void bad_dropped_wrapper(struct mmu *mmu)
+{
+	mine_retire_root(mmu);
+	kfree(mmu->pgt); /* expect */
+}
+
+static bool good_retire_root(struct mmu *mmu)
+{
+	return pgtable_root_retire(&mmu->root).table;
+}
+
+static void good_owner(struct kvm *kvm)
+{
+	struct pgtable_tree tree = pgtable_root_retire(&kvm->arch.root);
+	void *pgd = NULL;
+
+	if (!tree.table)
+		return;
+
+	if (kvm->arch.pgd) {
+		mine_unmap(kvm, &tree);
+		pgd = kvm->arch.pgd;
+	}
+	if (pgd)
+		free_pages((unsigned long)pgd, 2);
+}
+
+static void good_guarded(struct kvm *kvm)
+{
+	struct pgtable_tree tree = pgtable_root_retire(&kvm->arch.root);
+
+	if (tree.table) {
+		mine_unmap(kvm, &tree);
+		free_pages((unsigned long)tree.table, 2);
+	}
+	kfree(kvm->arch.other);
+}
+
+static void good_wrapper(struct mmu *mmu)
+{
+	if (!mine_retire_root(mmu))
+		return;
+	kvm_pgtable_stage2_destroy(mmu->pgt);
+	kfree(mmu->pgt);
+}
+
+static void bad_bool(struct mmu *mmu)
+{
+	bool mine = mine_retire_root(mmu);
+
+	kvm_pgtable_stage2_destroy(mmu->pgt); /* expect */
+}
+
+static void good_bool(struct mmu *mmu)
+{
+	bool mine = mine_retire_root(mmu);
+
+	if (!mine)
+		return;
+	kvm_pgtable_stage2_destroy(mmu->pgt);
 }

@@ -119,3 +119,63 @@ static int unlinked_good_visitor(const struct kvm_pgtable_visit_ctx *ctx, kvm_pt
 	WRITE_ONCE(*ctx->ptep, new);
 	return 0;
 }
+
+static int bad_visitor_of_any_name(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
+{
+	WRITE_ONCE(*ctx->ptep, ctx->old | 1); /* expect */
+	*ctx->ptep = 0; /* expect */
+	return 0;
+}
+
+static int bad_visitor_with_variable(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
+{
+	kvm_pte_t *entry = ctx->ptep;
+
+	WRITE_ONCE(*entry, new); /* expect */
+	return 0;
+}
+
+static int hyp_map_walker(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
+{
+	smp_store_release(ctx->ptep, new);
+	return 0;
+}
+
+static void bad_spte(u64 *sptep, u64 spte)
+{
+	WRITE_ONCE(*sptep, spte | 1); /* expect */
+	*sptep = spte; /* expect */
+}
+
+static void bad_tdp_spte(struct tdp_iter *iter, u64 spte)
+{
+	WRITE_ONCE(*iter->sptep, spte); /* expect */
+	WRITE_ONCE(*rcu_dereference(iter->sptep), spte); /* expect */
+	__kvm_tdp_mmu_write_spte(iter->sptep, spte); /* expect */
+}
+
+static bool bad_spte_through(u64 *child_sptep, u64 spte)
+{
+	if (spte)
+		__set_spte(child_sptep, spte); /* expect */
+	return true;
+}
+
+static void __set_spte(u64 *sptep, u64 spte)
+{
+	KVM_MMU_WARN_ON(!spte);
+	WRITE_ONCE(*sptep, spte);
+}
+
+static void mmu_spte_set(u64 *sptep, u64 new_spte)
+{
+	__set_spte(sptep, new_spte);
+}
+
+static u64 good_spte(u64 *sptep)
+{
+	u64 old = READ_ONCE(*sptep);
+
+	*old_sptep_value(sptep) = old;
+	return old;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// An x86 rmap head is read or written other than by its helpers.
+//# Lockless agers take a bit of the head as the lock of its list. Whoever reads the
+//# head raw takes that bit for part of an address, and a raw store drops the lock
+//# while an ager holds it.
+//#
+//# The helpers are those of rmap_lock.h, kvm_rmap_*(). Heads are known by their type,
+//# where it can be seen, and by the names rmap, rmap_head and parent_ptes.
+///
+// Confidence: High
+// Keywords: rmap parent_ptes
+// Options: --no-includes --include-headers
+
+virtual context
+virtual org
+virtual report
+
+@helper@
+identifier fn =~ "^_*kvm_rmap_(get|take|age|empty|(un)?lock(_.*)?)$";
+expression e;
+position p;
+@@
+
+ fn(...)
+ {
+ <+... e->val@p ...+>
+ }
+
+@raw@
+struct kvm_rmap_head *head;
+struct kvm_rmap_head it;
+identifier name =~ "^(rmap|rmap_head|parent_ptes)$";
+identifier member =~ "^(rmap|rmap_head|parent_ptes)$";
+expression e;
+position p != helper.p;
+@@
+
+(
+ head->val@p
+|
+ it.val@p
+|
+ name->val@p
+|
+ e->member->val@p
+|
+ e->member.val@p
+)
+
+// ----------------------------------------------------------------------------
+
+@depends on context@
+expression e;
+position raw.p;
+@@
+
+(
+* e->val@p
+|
+* e.val@p
+)
+
+// ----------------------------------------------------------------------------
+
+@script:python depends on org@
+p << raw.p;
+@@
+
+coccilib.org.print_todo(p[0], "rmap head accessed without a helper")
+
+@script:python depends on report@
+p << raw.p;
+@@
+
+coccilib.report.print_report(p[0], "ERROR: rmap head accessed without a helper; see rmap_lock.h")
