@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+/// RISC-V: KVM: Fence before guest memory is read by HLV
+///
+/// After an exit KVM reads the guest's instructions by HLVX and HLV. Hardware then walks
+/// the G-stage, or starts from what it has cached of it, outside of guest mode: a vCPU is
+/// only sent a request to fence there, and nobody waits. As long as no table was ever
+/// freed, a stale leaf was the worst of it. Soon, a stale pointer to a table may lead to
+/// memory that is something else by now.
+///
+/// In the section that has interrupts off, let those who fence wait, as x86 does for walks
+/// of its shadow pages, and fence if that was asked for before.
+///
+/// A vCPU may have consumed a request on another CPU than the one where it cached
+/// something. Fence when it is loaded on another CPU, so that this comes before a read,
+/// too, and not only before the guest is entered.
+// Options: --macro-file-builtins hlv.h
+// File: arch/riscv/kvm/vcpu.c
+// Hunks: 6.12 kvm_arch_vcpu_load 1
+// Applied: 6.12 kvm_arch_vcpu_load \bkvm_riscv_local_tlb_sanitize\b
+// File: arch/riscv/kvm/vcpu_exit.c
+// Hunks: 6.12 - 1
+// Hunks: 6.12 kvm_riscv_vcpu_unpriv_read 2
+// Applied: 6.12 - "guest_read\.h"
+// Applied: 6.12 kvm_riscv_vcpu_unpriv_read \bkvm_riscv_guest_read_begin\b
+// Applied: 6.12 kvm_riscv_vcpu_unpriv_read \bkvm_riscv_guest_read_end\b
+
+@@
+@@
+ #include <asm/insn-def.h>
++
++#include "guest_read.h"
+
+@@
+identifier vcpu, cpu;
+@@
+ kvm_arch_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
+ {
+ 	...
+ 	vcpu->cpu = cpu;
++
++	/* Other vCPUs may have left translations here, and fenced elsewhere. */
++	kvm_riscv_local_tlb_sanitize(vcpu);
++	vcpu->arch.last_exit_cpu = cpu;
+ 	...
+ }
+
+@@
+identifier vcpu, flags;
+@@
+ kvm_riscv_vcpu_unpriv_read(struct kvm_vcpu *vcpu, ...)
+ {
+ 	<+...
+(
+ 	local_irq_save(flags);
++	kvm_riscv_guest_read_begin(vcpu);
+|
++	kvm_riscv_guest_read_end(vcpu);
+ 	local_irq_restore(flags);
+)
+ 	...+>
+ }
