@@ -9,6 +9,8 @@
 /// a transparent huge page, which the G-stage maps in pages of 4 KiB, is old as long
 /// as nobody touches its first page; and it warns about the ranges that remain where
 /// a memslot's edge clips one.
+///
+/// 32-bit kernels walk the same way, under mmu_lock.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: 6.12 gstage_get_leaf_entry 1
 // Hunks: 6.12 kvm_age_gfn 1
