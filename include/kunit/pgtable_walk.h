@@ -131,7 +131,8 @@ struct pgtable_kunit {
 	vpte_t *race_ptep;
 	vpte_t race_from;
 	vpte_t race_to;
-	bool stop;
+	bool stop;		/* at each leaf */
+	bool stop_post;		/* behind each table */
 	bool unlink;
 
 	u32 random;
@@ -179,7 +180,7 @@ pgtable_kunit_leaf(const struct pgtable_format *fmt, const struct pgtable_entry 
 	return t->stop ? PGTABLE_WALK_STOP : PGTABLE_WALK_NEXT;
 }
 
-static __always_inline void
+static __always_inline enum pgtable_walk_next
 pgtable_kunit_table_post(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
 			 vpte_t *ptep, void *arg)
 {
@@ -190,6 +191,7 @@ pgtable_kunit_table_post(const struct pgtable_format *fmt, const struct pgtable_
 		/* Whoever still looks at the table now finds plenty. */
 		memcpy(fmt->child(vpte_xchg(ptep, 0)), t->decoy, t->table_bytes);
 	}
+	return t->stop_post ? PGTABLE_WALK_STOP : PGTABLE_WALK_NEXT;
 }
 
 /* Formats' predicates have no argument for this; tests run one at a time. */
@@ -1023,17 +1025,30 @@ static void test_testing_changes_nothing(struct kunit *test)
 	pgtable_kunit_expect_entries(t, false, 0, 3 * page);
 }
 
-/* Stopped at each leaf and resumed, a walk sees each leaf once and no table twice. */
+/* Which leaf it is, or -1 if a call is about a table. */
+static int pgtable_kunit_leaf_of_call(struct pgtable_kunit *t, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; !t->calls[nr].post && i < t->nr_slots; i++) {
+		if (t->slots[i].ptep == t->calls[nr].ptep)
+			return i;
+	}
+	return -1;
+}
+
+/* Stopped at each leaf and resumed, a walk sees each leaf once, and each table once. */
 static void test_stop_and_resume(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;
-	unsigned int i, posts = 0, tables = 0;
+	unsigned int i, j, posts = 0, tables = 0;
 	u64 addr = 0;
 
 	pgtable_kunit_put_mix(t);
 	t->stop = true;
 	for (i = 0; i < t->nr_slots; i++) {
 		const struct pgtable_kunit_slot *slot = &t->slots[i];
+		unsigned int leaves = 0;
 
 		tables += slot->kind == PGTABLE_TABLE;
 		if (slot->kind != PGTABLE_LEAF)
@@ -1041,16 +1056,73 @@ static void test_stop_and_resume(struct kunit *test)
 
 		addr = pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, addr, t->width);
 		KUNIT_EXPECT_EQ(test, addr, slot->addr + pgtable_kunit_size(t, slot->level));
-		/* Tables that end before this leaf come first, and none behind it. */
-		KUNIT_ASSERT_LT(test, 0U, t->nr_calls);
-		pgtable_kunit_expect_call(t, t->nr_calls - 1, slot, false, true);
-		posts += t->nr_calls - 1;
+		/* Behind this leaf come tables that end with it, and none else. */
+		for (j = 0; j < t->nr_calls; j++) {
+			const struct pgtable_entry *entry = &t->calls[j].entry;
+
+			if (!t->calls[j].post) {
+				leaves++;
+				KUNIT_EXPECT_EQ(test, pgtable_kunit_leaf_of_call(t, j), i);
+			} else if (leaves) {
+				KUNIT_EXPECT_EQ(test, entry->addr +
+						pgtable_kunit_size(t, entry->level), addr);
+			}
+		}
+		KUNIT_EXPECT_EQ(test, leaves, 1);
+		posts += t->nr_calls - leaves;
 	}
 	KUNIT_EXPECT_EQ(test, addr, t->width);
-	KUNIT_EXPECT_TRUE(test, posts <= tables);
+	KUNIT_EXPECT_EQ(test, posts, tables);
 
 	/* A leaf that reaches out of the range. */
 	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, 0, 1), 1);
+}
+
+/*
+ * Stopped behind each table, and at each leaf or not, a walk unlinks every table, those
+ * without a leaf and those that end with one included.
+ */
+static void pgtable_kunit_unlink_in_pieces(struct kunit *test, bool stop)
+{
+	struct pgtable_kunit *t = test->priv;
+	unsigned int i, pieces, posts = 0, tables = 0;
+	u64 addr = 0;
+
+	pgtable_kunit_put_mix(t);
+	for (i = 0; i < t->nr_slots; i++)
+		tables += t->slots[i].kind == PGTABLE_TABLE;
+
+	t->stop = stop;
+	t->stop_post = true;
+	t->unlink = true;
+	for (pieces = 0; addr < t->width && pieces <= t->nr_slots; pieces++) {
+		const u64 from = addr;
+
+		addr = pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, from, t->width);
+		KUNIT_EXPECT_TRUE(test, addr > from);
+		for (i = 0; i < t->nr_calls; i++)
+			posts += t->calls[i].post;
+
+		/* It stopped behind the first table that ended, at the latest. */
+		for (i = 0; i < t->nr_calls && !t->calls[i].post; i++)
+			;
+		for (; i < t->nr_calls; i++)
+			KUNIT_EXPECT_TRUE(test, t->calls[i].post);
+	}
+	KUNIT_EXPECT_EQ(test, addr, t->width);
+	KUNIT_EXPECT_EQ(test, posts, tables);
+	for (i = 0; i < 1U << t->root_bits; i++)
+		KUNIT_EXPECT_EQ(test, t->tree.table[i], 0);
+}
+
+static void test_unlink_in_pieces(struct kunit *test)
+{
+	pgtable_kunit_unlink_in_pieces(test, false);
+}
+
+static void test_unlink_in_small_pieces(struct kunit *test)
+{
+	pgtable_kunit_unlink_in_pieces(test, true);
 }
 
 /* Whoever unlinks tables on the way out leaves nothing, and looks at none again. */
@@ -1326,6 +1398,8 @@ static struct kunit_case _name##_cases[] = {						\
 	KUNIT_CASE(test_testing_changes_nothing),					\
 	KUNIT_CASE(test_stop_and_resume),						\
 	KUNIT_CASE(test_unlink),							\
+	KUNIT_CASE(test_unlink_in_pieces),						\
+	KUNIT_CASE(test_unlink_in_small_pieces),					\
 	KUNIT_CASE(test_random_trees),							\
 	KUNIT_CASE(test_batches),							\
 	{}										\

@@ -41,6 +41,7 @@
 #ifndef _LINUX_PGTABLE_WALK_H
 #define _LINUX_PGTABLE_WALK_H
 
+#include <linux/bug.h>
 #include <linux/build_bug.h>
 #include <linux/jump_label.h>
 #include <linux/kernel.h>
@@ -152,7 +153,8 @@ enum pgtable_walk_mode {
 /**
  * enum pgtable_walk_next - what a callback wants
  * @PGTABLE_WALK_NEXT: go on
- * @PGTABLE_WALK_STOP: end the walk behind this entry
+ * @PGTABLE_WALK_STOP: end the walk behind this entry; where a table ends with it,
+ *		       @table_post of &struct pgtable_walk_ops is still called
  */
 enum pgtable_walk_next {
 	PGTABLE_WALK_NEXT,
@@ -184,9 +186,9 @@ struct pgtable_walk_stats {
  *	the entry with the helpers of pgtable_walk_pte.h.
  * @table_post: PGTABLE_WALK_EXCLUSIVE, optional; called for an entry that points to
  *	a table when the walk comes out of that table at its end or at the end of
- *	the range.  May unlink it: nothing below it is looked at again.  Not called
- *	for a table in whose last entry the walk was stopped, nor when it goes on
- *	from there.
+ *	the range.  May unlink it: nothing below it is looked at again.  Called once
+ *	a table even if the walk is stopped in it and continued, and also for tables
+ *	without any leaf, so what has to give way now and then can stop here.
  */
 struct pgtable_walk_ops {
 	enum pgtable_walk_next (*tighten)(const struct pgtable_format *fmt,
@@ -194,8 +196,9 @@ struct pgtable_walk_ops {
 					  void *arg);
 	enum pgtable_walk_next (*leaf)(const struct pgtable_format *fmt,
 				       const struct pgtable_entry *entry, vpte_t *ptep, void *arg);
-	void (*table_post)(const struct pgtable_format *fmt,
-			   const struct pgtable_entry *entry, vpte_t *ptep, void *arg);
+	enum pgtable_walk_next (*table_post)(const struct pgtable_format *fmt,
+					     const struct pgtable_entry *entry, vpte_t *ptep,
+					     void *arg);
 };
 
 /**
@@ -236,9 +239,26 @@ static __always_inline vpte_t pgtable_leaf_mkold(const struct pgtable_format *fm
 }
 
 /**
+ * pgtable_tree_valid() - can this be walked and published?
+ * @tree: the root
+ *
+ * Return: true if there is a table, aligned to at least 4 KiB, of a number of levels and
+ * of an address width that walks and struct pgtable_root can cope with.
+ */
+static inline bool pgtable_tree_valid(const struct pgtable_tree *tree)
+{
+	return tree->table && !((unsigned long)tree->table & ~PGTABLE_ROOT_TABLE) &&
+	       tree->levels && tree->levels <= PGTABLE_MAX_LEVELS &&
+	       tree->addr_bits && tree->addr_bits <= PGTABLE_ROOT_ADDR_BITS;
+}
+
+/**
  * pgtable_root_publish() - let lockless walkers find a root
  * @root: the place where they look
- * @tree: the root; the table must be initialised and aligned to at least 4 KiB
+ * @tree: the root; the table must be initialised
+ *
+ * A root that is not pgtable_tree_valid() is a bug of the caller: it warns, and nothing
+ * is published.
  *
  * Context: any.
  * Ordering: release; pairs with the address dependency of pgtable_root_deref().
@@ -248,6 +268,9 @@ static inline void pgtable_root_publish(struct pgtable_root *root, const struct 
 	unsigned long word = (unsigned long)tree->table;
 
 	word |= tree->addr_bits | tree->levels * (PGTABLE_ROOT_LEVELS & -PGTABLE_ROOT_LEVELS);
+	if (WARN_ON_ONCE(!pgtable_tree_valid(tree)))
+		word = 0;
+
 	/* Pairs with the address dependency of pgtable_root_deref(). */
 	smp_store_release(&root->word, word);
 }
@@ -338,6 +361,7 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
 	const u64 first = first_page & index_mask;
 	const u64 last = min(first + (last_page - first_page), index_mask);
 	enum __pgtable_walk_exit exit = PGTABLE_EXIT_END;
+	unsigned int visited = 0;	/* in a register, unlike @stats */
 	u64 i;
 
 	for (i = first; i <= last; i++) {
@@ -359,13 +383,14 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
 				pte, (first_page + i - first) << shift, level
 			};
 			*addr = max(*addr, entry->addr);
+			stats->visited += visited;
 			return PGTABLE_EXIT_CHILD;
 		case PGTABLE_LEAF:
 			break;
 		}
 
 		*entry = (struct pgtable_entry) { pte, (first_page + i - first) << shift, level };
-		stats->visited++;
+		visited++;
 
 		if (mode == PGTABLE_WALK_LOCKLESS) {
 			next = ops->tighten(fmt, entry, &new, arg);
@@ -387,6 +412,7 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
 	}
 
 	*addr = (first_page + i - first) << shift;
+	stats->visited += visited;
 	return exit;
 }
 
@@ -408,7 +434,7 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
  * Context: as @mode says.  Does not sleep, allocate or take a lock of its own.
  *
  * Return: @end, or the address behind the entry at which a callback stopped the
- * walk; a walk that starts there continues it.
+ * walk, and behind all tables that end there; a walk that starts there continues it.
  */
 static __always_inline u64 pgtable_walk_range(const struct pgtable_format *fmt,
 					      const struct pgtable_tree *tree, u64 start, u64 end,
@@ -435,6 +461,7 @@ static __always_inline u64 pgtable_walk_range(const struct pgtable_format *fmt,
 	tables[level] = tree->table;
 	for (;;) {
 		enum __pgtable_walk_exit exit;
+		bool stop;
 
 		if (level == 0)
 			exit = __pgtable_walk_table(fmt, ops, mode, tables[0],
@@ -452,7 +479,8 @@ static __always_inline u64 pgtable_walk_range(const struct pgtable_format *fmt,
 			continue;
 		}
 
-		if (exit == PGTABLE_EXIT_STOP)
+		stop = exit == PGTABLE_EXIT_STOP;
+		if (stop && !ops->table_post)
 			return min(addr, end);
 
 		/* Come out of every table that ends here, or of all at the range's end. */
@@ -467,12 +495,15 @@ static __always_inline u64 pgtable_walk_range(const struct pgtable_format *fmt,
 				entry = (struct pgtable_entry) {
 					vpte_read(ptep), page << shift, level
 				};
-				ops->table_post(fmt, &entry, ptep, arg);
+				if (ops->table_post(fmt, &entry, ptep, arg) == PGTABLE_WALK_STOP)
+					stop = true;
 			}
 		}
 
 		if (addr >= limit)
 			return end;
+		if (stop)
+			return addr;
 	}
 }
 
@@ -492,6 +523,7 @@ struct pgtable_gather {
 
 void pgtable_gather_table(struct pgtable_gather *gather, void *table);
 void pgtable_gather_free(struct pgtable_gather *gather);
+void pgtable_gather_free_retired(struct pgtable_gather *gather);
 
 /**
  * pgtable_gather_empty() - has no table been gathered?

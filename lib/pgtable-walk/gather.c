@@ -7,10 +7,15 @@
 #include <linux/mm.h>
 #include <linux/pgtable_walk.h>
 
+static void pgtable_free(struct page *page)
+{
+	__free_page(page);
+	pgtable_walk_count(PGTABLE_FREED, 1);
+}
+
 static void pgtable_free_rcu(struct rcu_head *head)
 {
-	__free_page(container_of(head, struct page, rcu_head));
-	pgtable_walk_count(PGTABLE_FREED, 1);
+	pgtable_free(container_of(head, struct page, rcu_head));
 }
 
 /**
@@ -21,7 +26,7 @@ static void pgtable_free_rcu(struct rcu_head *head)
  *
  * The table itself is not written to: walkers may still read it.
  *
- * Context: any; the MMU lock held for write.
+ * Context: any; the MMU lock held for write, or the root retired.
  */
 void pgtable_gather_table(struct pgtable_gather *gather, void *table)
 {
@@ -50,3 +55,24 @@ void pgtable_gather_free(struct pgtable_gather *gather)
 	INIT_LIST_HEAD(&gather->tables);
 }
 EXPORT_SYMBOL_GPL(pgtable_gather_free);
+
+/**
+ * pgtable_gather_free_retired() - free gathered tables that hung on a retired root
+ * @gather: what was gathered; empty afterwards
+ *
+ * For the owner of a root that pgtable_root_retire() returned: its grace period was that
+ * of all tables below, so there is no need for one more, nor for an RCU callback each.
+ * As with pgtable_gather_free(), no hardware walker may be left.
+ *
+ * Context: any.
+ */
+void pgtable_gather_free_retired(struct pgtable_gather *gather)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, &gather->tables, lru)
+		pgtable_free(page);
+
+	INIT_LIST_HEAD(&gather->tables);
+}
+EXPORT_SYMBOL_GPL(pgtable_gather_free_retired);

@@ -259,6 +259,35 @@ static void test_root_word(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, got.table, NULL);
 }
 
+/* What publishing refuses, with a warning that a test must not cause. */
+static void test_valid_trees(struct kunit *test)
+{
+	vpte_t *table = kunit_kzalloc(test, PGTABLE_KUNIT_TABLE, GFP_KERNEL);
+	const struct pgtable_tree good = { table, 3, 39 };
+	struct pgtable_tree tree;
+
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	KUNIT_EXPECT_TRUE(test, pgtable_tree_valid(&good));
+
+	tree = good;
+	tree.table = NULL;
+	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+	tree.table = table + 256;
+	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+
+	tree = good;
+	tree.levels = 0;
+	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+	tree.levels = PGTABLE_MAX_LEVELS + 1;
+	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+
+	tree = good;
+	tree.addr_bits = 0;
+	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+	tree.addr_bits = 64;
+	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+}
+
 static struct kunit_case basics_cases[] = {
 	KUNIT_CASE(test_vpte_update_keeps_volatile_bits),
 	KUNIT_CASE(test_vpte_update_refuses_other_changes),
@@ -266,6 +295,7 @@ static struct kunit_case basics_cases[] = {
 	KUNIT_CASE(test_vpte_freeze),
 	KUNIT_CASE(test_vpte_cmpxchg_and_xchg),
 	KUNIT_CASE(test_root_word),
+	KUNIT_CASE(test_valid_trees),
 	{}
 };
 

@@ -1,19 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Walks of the G-stage page tables under mmu_lock: unmap, write-protect.
+ * Walks of the G-stage page tables by those who own them: unmap, write-protect, free.
  *
  * mmu_lock excludes everybody but hardware and the lockless ager (gstage_age.c).
  * These change A and D of leaves, so an entry is taken down by xchg and changed by
  * vpte_update(), never by a store.
  *
- * The end of a table, whether its range was unmapped or the VM goes away:
+ * The end of a table whose range was unmapped:
  *
  *   unlink (xchg, mmu_lock held)
- *   -> all vCPUs out of the guest and HFENCE.GVMA of the VMID before they return;
- *	a fence by address would only cover leaf entries, hence kvm_flush_remote_tlbs()
+ *   -> HFENCE.GVMA of the VMID, by kvm_flush_remote_tlbs(): a fence by address would
+ *	only cover leaf entries.  When it returns, a vCPU in the guest has left it and
+ *	fences before it enters again.  A vCPU outside of the guest may not have fenced
+ *	yet: it does before it enters, and before it looks at guest memory by HLV or HLVX
+ *	(guest_read.c), so that no hardware walk starts from what it still caches.
  *   -> RCU grace period: no ager can hold a pointer to it
  *   -> free
+ *
+ * The end of all tables, when the VM's last reference or the process is gone: no vCPU
+ * runs any more, and the root is retired, which includes the grace period.  From then on
+ * the tables belong to one caller.  What CPUs still cache of them is fenced before the
+ * VMID is given to another VM (vmid.c).
  */
+#include <linux/gfp.h>
 #include <linux/sched.h>
 
 #include "gstage_walk.h"
@@ -23,10 +32,11 @@ struct gstage_change {
 	u64 start;
 	u64 end;
 	bool may_block;
-	/* what has to be flushed before mmu_lock is dropped */
+	/* what has to be fenced before mmu_lock is dropped: tables, and leaves in a range */
 	struct pgtable_gather tables;
-	unsigned int leaves;
-	struct pgtable_entry leaf;
+	u64 fence_start;
+	u64 fence_end;
+	unsigned int fence_level;	/* the lowest level that a leaf was found at */
 };
 
 #define DEFINE_GSTAGE_CHANGE(_name, _kvm, _start, _end, _may_block)	\
@@ -38,40 +48,53 @@ struct gstage_change {
 		.tables.tables = LIST_HEAD_INIT((_name).tables.tables),	\
 	}
 
-static bool gstage_should_yield(struct kvm *kvm)
-{
 #ifdef KVM_HAVE_MMU_RWLOCK
-	return need_resched() || rwlock_needbreak(&kvm->mmu_lock);
+#define gstage_lock(kvm)	write_lock(&(kvm)->mmu_lock)
+#define gstage_unlock(kvm)	write_unlock(&(kvm)->mmu_lock)
+#define gstage_yield(kvm)	cond_resched_rwlock_write(&(kvm)->mmu_lock)
+#define gstage_needbreak(kvm)	rwlock_needbreak(&(kvm)->mmu_lock)
 #else
-	return need_resched() || spin_needbreak(&kvm->mmu_lock);
+#define gstage_lock(kvm)	spin_lock(&(kvm)->mmu_lock)
+#define gstage_unlock(kvm)	spin_unlock(&(kvm)->mmu_lock)
+#define gstage_yield(kvm)	cond_resched_lock(&(kvm)->mmu_lock)
+#define gstage_needbreak(kvm)	spin_needbreak(&(kvm)->mmu_lock)
 #endif
+
+static enum pgtable_walk_next gstage_next(struct kvm *kvm, bool may_block)
+{
+	if (may_block && (need_resched() || gstage_needbreak(kvm)))
+		return PGTABLE_WALK_STOP;
+	return PGTABLE_WALK_NEXT;
 }
 
-static void gstage_yield(struct kvm *kvm)
-{
-#ifdef KVM_HAVE_MMU_RWLOCK
-	cond_resched_rwlock_write(&kvm->mmu_lock);
-#else
-	cond_resched_lock(&kvm->mmu_lock);
-#endif
-}
-
-/* One leaf is fenced by its address; for more, one fence of the VMID is cheaper. */
+/*
+ * Leaves are fenced by their addresses, in steps of the smallest.  Beyond 512 steps,
+ * kvm_riscv_local_hfence_gvma_vmid_gpa() makes that one fence of the VMID.
+ */
 static void gstage_flush_change(struct gstage_change *change)
 {
-	if (change->leaves > 1 || !pgtable_gather_empty(&change->tables))
+	if (!pgtable_gather_empty(&change->tables))
 		kvm_flush_remote_tlbs(change->kvm);
-	else if (change->leaves)
-		gstage_remote_tlb_flush(change->kvm, change->leaf.level, change->leaf.addr);
-	change->leaves = 0;
+	else if (change->fence_start != change->fence_end)
+		kvm_riscv_hfence_gvma_vmid_gpa(change->kvm, -1UL, 0, change->fence_start,
+					       change->fence_end - change->fence_start,
+					       pgtable_level_shift(&gstage_format,
+								   change->fence_level));
+	change->fence_start = 0;
+	change->fence_end = 0;
 
 	pgtable_gather_free(&change->tables);
 }
 
-static void gstage_changed_leaf(struct gstage_change *change, const struct pgtable_entry *leaf)
+/* Walks go upwards, so the last leaf ends the range. */
+static void gstage_unmapped_leaf(struct gstage_change *change, const struct pgtable_entry *leaf)
 {
-	change->leaf = *leaf;
-	change->leaves++;
+	if (change->fence_start == change->fence_end) {
+		change->fence_start = leaf->addr;
+		change->fence_level = leaf->level;
+	}
+	change->fence_end = leaf->addr + (1ULL << pgtable_level_shift(&gstage_format, leaf->level));
+	change->fence_level = min(change->fence_level, leaf->level);
 }
 
 static __always_inline enum pgtable_walk_next
@@ -81,29 +104,30 @@ gstage_unmap_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *
 	struct gstage_change *change = arg;
 
 	vpte_xchg(ptep, 0);
-	gstage_changed_leaf(change, entry);
+	gstage_unmapped_leaf(change, entry);
 
-	if (change->may_block && gstage_should_yield(change->kvm))
-		return PGTABLE_WALK_STOP;
-	return PGTABLE_WALK_NEXT;
+	return gstage_next(change->kvm, change->may_block);
 }
 
-/* Drop a table whose whole range goes; where a part of it stays, so does the table. */
-static __always_inline void
+/*
+ * Drop a table whose whole range goes; where a part of it stays, so does the table.
+ * Yield here as well: a range may hold nothing but empty tables.
+ */
+static __always_inline enum pgtable_walk_next
 gstage_unmap_table(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
 		   vpte_t *ptep, void *arg)
 {
 	struct gstage_change *change = arg;
 	u64 size = 1ULL << pgtable_level_shift(fmt, entry->level);
 
-	if (entry->addr < change->start || change->end - entry->addr < size)
-		return;
+	if (entry->addr >= change->start && change->end - entry->addr >= size)
+		pgtable_gather_table(&change->tables, fmt->child(vpte_xchg(ptep, 0)));
 
-	pgtable_gather_table(&change->tables, fmt->child(vpte_xchg(ptep, 0)));
+	return gstage_next(change->kvm, change->may_block);
 }
 
-/* Goes on from change->start to change->end, or to where it had better yield. */
-static void gstage_unmap_some(const struct pgtable_tree *tree, struct gstage_change *change)
+/* Goes on from addr to change->end, or to the address returned, where it had better yield. */
+static u64 gstage_unmap_some(const struct pgtable_tree *tree, struct gstage_change *change, u64 addr)
 {
 	static const struct pgtable_walk_ops ops = {
 		.leaf = gstage_unmap_leaf,
@@ -113,9 +137,10 @@ static void gstage_unmap_some(const struct pgtable_tree *tree, struct gstage_cha
 
 	lockdep_assert_held_write(&change->kvm->mmu_lock);
 
-	change->start = pgtable_walk_range(&gstage_format, tree, change->start, change->end,
-					   PGTABLE_WALK_EXCLUSIVE, &ops, &stats, change);
+	addr = pgtable_walk_range(&gstage_format, tree, addr, change->end,
+				  PGTABLE_WALK_EXCLUSIVE, &ops, &stats, change);
 	gstage_flush_change(change);
+	return addr;
 }
 
 /**
@@ -127,7 +152,7 @@ static void gstage_unmap_some(const struct pgtable_tree *tree, struct gstage_cha
  *
  * A huge leaf that reaches out of the range is unmapped too: the rest of it faults
  * in again, while what the range covers must be gone.  When this returns, no vCPU
- * has a translation of the range left.
+ * that enters the guest has a translation of the range left.
  *
  * Context: mmu_lock held for write; may sleep if @may_block.
  */
@@ -135,13 +160,13 @@ void gstage_unmap(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block)
 {
 	DEFINE_GSTAGE_CHANGE(change, kvm, start, end, may_block);
 
-	while (change.start < change.end) {
+	while (start < end) {
 		/* Anew each time: the root may go while the lock is dropped. */
 		struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.gstage_root,
 							      lockdep_is_held(&kvm->mmu_lock));
 
-		gstage_unmap_some(&tree, &change);
-		if (change.start < change.end)
+		start = gstage_unmap_some(&tree, &change, start);
+		if (start < end)
 			gstage_yield(kvm);
 	}
 }
@@ -164,32 +189,77 @@ void gstage_unmap_entry(struct kvm *kvm, u32 level, gpa_t addr)
 	gstage_unmap(kvm, start, start + size, false);
 }
 
-/**
- * gstage_unmap_tree() - unmap everything below a root that was retired
- * @kvm: the VM
- * @tree: the root; the caller frees the root table
- *
- * Context: mmu_lock held for write.
- */
-void gstage_unmap_tree(struct kvm *kvm, const struct pgtable_tree *tree)
+static __always_inline enum pgtable_walk_next
+gstage_free_table(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
+		  vpte_t *ptep, void *arg)
 {
-	DEFINE_GSTAGE_CHANGE(change, kvm, 0, 1ULL << tree->addr_bits, false);
+	/* Taken out of its parent, so that a walk which goes on from here can't find it. */
+	pgtable_gather_table(arg, fmt->child(vpte_xchg(ptep, 0)));
+	return need_resched() ? PGTABLE_WALK_STOP : PGTABLE_WALK_NEXT;
+}
 
-	gstage_unmap_some(tree, &change);
+/* All tables but the root's.  Leaves go with the table that they are in. */
+static void gstage_free_tables(const struct pgtable_tree *tree)
+{
+	static const struct pgtable_walk_ops ops = { .table_post = gstage_free_table };
+	const u64 end = 1ULL << tree->addr_bits;
+	struct pgtable_walk_stats stats = {};
+	DEFINE_PGTABLE_GATHER(tables);
+	u64 addr = 0;
+
+	while (addr < end) {
+		addr = pgtable_walk_range(&gstage_format, tree, addr, end, PGTABLE_WALK_EXCLUSIVE,
+					  &ops, &stats, &tables);
+		pgtable_gather_free_retired(&tables);
+		cond_resched();
+	}
+}
+
+/**
+ * kvm_riscv_gstage_free_pgd() - end the G-stage of a VM
+ * @kvm: the VM; no vCPU runs, nor will one
+ *
+ * The process' end, the VM's end and its failed creation may all call this, in any order
+ * and at once.  One of them frees; the others return at once.
+ *
+ * Context: sleeps; also as a reader of kvm->srcu and of the notifiers' SRCU domain.
+ */
+void kvm_riscv_gstage_free_pgd(struct kvm *kvm)
+{
+	struct pgtable_tree tree = pgtable_root_retire(&kvm->arch.gstage_root);
+
+	if (!tree.table)
+		return;
+
+	/* Also waits for an unmap that found the root before it was retired. */
+	gstage_lock(kvm);
+	kvm->arch.pgd = NULL;
+	kvm->arch.pgd_phys = 0;
+	gstage_unlock(kvm);
+
+	gstage_free_tables(&tree);
+	free_pages((unsigned long)tree.table, GSTAGE_ROOT_EXTRA_BITS);
 }
 
 static __always_inline enum pgtable_walk_next
 gstage_wrprotect_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
 		      vpte_t *ptep, void *arg)
 {
+	struct gstage_change *change = arg;
 	vpte_t old = entry->pte;
 
-	if (!(old & _PAGE_WRITE))
-		return PGTABLE_WALK_NEXT;
+	if (old & _PAGE_WRITE)
+		WARN_ON_ONCE(!vpte_update(ptep, &old, _PAGE_WRITE, 0, fmt->volatile_bits));
+	return gstage_next(change->kvm, change->may_block);
+}
 
-	WARN_ON_ONCE(!vpte_update(ptep, &old, _PAGE_WRITE, 0, fmt->volatile_bits));
-	gstage_changed_leaf(arg, entry);
-	return PGTABLE_WALK_NEXT;
+static __always_inline enum pgtable_walk_next
+gstage_wrprotect_table(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
+		       vpte_t *ptep, void *arg)
+{
+	struct gstage_change *change = arg;
+
+	return gstage_next(change->kvm, change->may_block);
 }
 
 /**
@@ -197,23 +267,32 @@ gstage_wrprotect_leaf(const struct pgtable_format *fmt, const struct pgtable_ent
  * @kvm: the VM
  * @start: first address
  * @end: address behind the last
+ * @may_block: whether mmu_lock may be dropped and taken again meanwhile
  *
- * A huge leaf that reaches out of the range is made read-only as a whole.  When this
- * returns, no vCPU can write to the range without a fault.
+ * A huge leaf that reaches out of the range is made read-only as a whole.  Does not
+ * fence: vCPUs may write until the caller has called kvm_flush_remote_tlbs(), which
+ * those who collect dirty pages do once for many ranges, behind mmu_lock.
  *
- * Context: mmu_lock held for write.
+ * Context: mmu_lock held for write; may sleep if @may_block.
  */
-void gstage_wrprotect(struct kvm *kvm, gpa_t start, gpa_t end)
+void gstage_wrprotect(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block)
 {
-	static const struct pgtable_walk_ops ops = { .leaf = gstage_wrprotect_leaf };
-	struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.gstage_root,
-						      lockdep_is_held(&kvm->mmu_lock));
-	DEFINE_GSTAGE_CHANGE(change, kvm, start, end, false);
+	static const struct pgtable_walk_ops ops = {
+		.leaf = gstage_wrprotect_leaf,
+		.table_post = gstage_wrprotect_table,
+	};
+	DEFINE_GSTAGE_CHANGE(change, kvm, start, end, may_block);
 	struct pgtable_walk_stats stats = {};
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
 
-	pgtable_walk_range(&gstage_format, &tree, start, end, PGTABLE_WALK_EXCLUSIVE, &ops,
-			   &stats, &change);
-	gstage_flush_change(&change);
+	while (start < end) {
+		struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.gstage_root,
+							      lockdep_is_held(&kvm->mmu_lock));
+
+		start = pgtable_walk_range(&gstage_format, &tree, start, end,
+					   PGTABLE_WALK_EXCLUSIVE, &ops, &stats, &change);
+		if (start < end)
+			gstage_yield(kvm);
+	}
 }

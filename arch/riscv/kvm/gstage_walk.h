@@ -11,11 +11,7 @@
 
 void gstage_unmap(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block);
 void gstage_unmap_entry(struct kvm *kvm, u32 level, gpa_t addr);
-void gstage_unmap_tree(struct kvm *kvm, const struct pgtable_tree *tree);
-void gstage_wrprotect(struct kvm *kvm, gpa_t start, gpa_t end);
-
-/* In mmu.c: invalidate what vCPUs cached of one leaf, and wait for it. */
-void gstage_remote_tlb_flush(struct kvm *kvm, u32 level, gpa_t addr);
+void gstage_wrprotect(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block);
 
 /* The table is zeroed, and stays that large until the root is retired. */
 static inline void gstage_publish_root(struct kvm *kvm, unsigned int levels)
@@ -27,6 +23,27 @@ static inline void gstage_publish_root(struct kvm *kvm, unsigned int levels)
 	};
 
 	pgtable_root_publish(&kvm->arch.gstage_root, &tree);
+}
+
+/*
+ * The largest leaf for a page of @size bytes: guest physical and user addresses have to
+ * agree modulo its size, and all of it has to lie in the slot.
+ */
+static inline unsigned long gstage_leaf_size(const struct kvm_memory_slot *slot, gpa_t gpa,
+					     unsigned long size)
+{
+	const u64 start = (u64)slot->base_gfn << PAGE_SHIFT;
+	const u64 end = start + ((u64)slot->npages << PAGE_SHIFT);
+
+	while (size > PAGE_SIZE) {
+		const u64 leaf = gpa & ~((u64)size - 1);
+
+		if (!((start ^ slot->userspace_addr) & (size - 1)) && leaf >= start &&
+		    end - leaf >= size)
+			break;
+		size = size > PMD_SIZE ? PMD_SIZE : PAGE_SIZE;
+	}
+	return size;
 }
 
 /* The helpers for volatile entries work on integers. */

@@ -12,8 +12,7 @@
 /// returns. synchronize_rcu() is safe there, while synchronize_srcu() would wait for
 /// ->release() itself.
 ///
-/// The header for walks outside of mmu.c comes along, and with it the declaration
-/// of gstage_remote_tlb_flush().
+/// The header for walks outside of mmu.c comes along.
 // File: arch/riscv/include/asm/kvm_host.h
 // Hunks: 6.12 - 1
 // Hunks: 6.12 struct kvm_arch 1
@@ -21,11 +20,9 @@
 // Applied: 6.12 struct kvm_arch \bgstage_root\b
 // File: arch/riscv/kvm/mmu.c
 // Hunks: 6.12 - 1
-// Hunks: 6.12 gstage_remote_tlb_flush 1
 // Hunks: 6.12 kvm_riscv_gstage_alloc_pgd 1
 // Hunks: 6.12 kvm_riscv_gstage_free_pgd 2
 // Applied: 6.12 - "gstage_walk\.h"
-// Applied: 6.12 gstage_remote_tlb_flush ^void
 // Applied: 6.12 kvm_riscv_gstage_alloc_pgd \bgstage_publish_root\b
 // Applied: 6.12 kvm_riscv_gstage_free_pgd \bpgtable_root_retire\b
 
@@ -48,12 +45,6 @@
  #include <asm/pgtable.h>
 +
 +#include "gstage_walk.h"
-
-@@
-@@
--static void gstage_remote_tlb_flush(
-+void gstage_remote_tlb_flush(
- 	...) { ... }
 
 @@
 identifier kvm, pgd_page;

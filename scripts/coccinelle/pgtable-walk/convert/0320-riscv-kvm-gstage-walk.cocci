@@ -14,8 +14,14 @@
 /// in part stayed mapped, or writable. It now is unmapped or write-protected as a
 /// whole, which costs a fault.
 ///
-/// A range of more than one leaf is fenced once, before mmu_lock is dropped, and not
-/// once per leaf.
+/// A range is fenced once, before mmu_lock is dropped, and not once per leaf; and
+/// write-protected without a fence, for those who collect dirty pages have one behind
+/// mmu_lock already. Where a memslot goes or its log of dirty pages begins, which sleeps
+/// anyway, mmu_lock is dropped when somebody waits for it or for the CPU.
+///
+/// The end of all tables moves to gstage_walk.c: it owns what hangs on the retired root,
+/// so it frees tables without mmu_lock, a fence or an RCU callback each, and gives the
+/// CPU up on the way.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: 6.12 gstage_level_to_page_size 1
 // Hunks: 6.12 enum gstage_op 1
@@ -32,21 +38,16 @@
 // Applied: 6.12 - !enum gstage_op
 
 @@
-expression kvm;
-@@
--		gstage_unmap_range(kvm, 0UL, gstage_gpa_size, false);
-+		gstage_unmap_tree(kvm, &tree);
-
-@@
 type T;
 identifier f = {
 	gstage_level_to_page_size,
 	gstage_op_pte,
 	gstage_unmap_range,
-	gstage_wp_range
+	gstage_wp_range,
+	kvm_riscv_gstage_free_pgd
 };
 @@
--static T f(...) { ... }
+-T f(...) { ... }
 
 @@
 @@
@@ -54,9 +55,32 @@ identifier f = {
 
 @@
 expression kvm, start, end;
+symbol true, false;
+@@
+ gstage_wp_memory_region(...)
+ {
+ 	...
+-	gstage_wp_range(kvm, start, end);
++	gstage_wrprotect(kvm, start, end, true);
+ 	...
+ }
+
+@@
+expression kvm, start, end;
 @@
 -gstage_wp_range(kvm, start, end)
-+gstage_wrprotect(kvm, start, end)
++gstage_wrprotect(kvm, start, end, false)
+
+@@
+expression kvm, start, size;
+@@
+ kvm_arch_flush_shadow_memslot(...)
+ {
+ 	...
+-	gstage_unmap_range(kvm, start, size, false);
++	gstage_unmap(kvm, start, start + size, true);
+ 	...
+ }
 
 @@
 expression kvm, may_block;

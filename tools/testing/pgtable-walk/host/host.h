@@ -17,6 +17,7 @@
 
 /* Kconfig: an option that is neither y nor left out below does not compile. */
 #define CONFIG_64BIT		1
+#define CONFIG_SMP		1
 #define IS_ENABLED(option)	(option)
 
 typedef uint8_t u8;
@@ -24,6 +25,7 @@ typedef uint32_t u32;
 typedef unsigned long long u64;
 typedef u64 phys_addr_t;
 typedef u64 gpa_t;
+typedef u64 gfn_t;
 
 #undef __always_inline
 #define __always_inline		inline __attribute__((__always_inline__))
@@ -69,6 +71,8 @@ do {											\
 
 #define READ_ONCE(x)		__atomic_load_n(&(x), HOST_READ_ORDER)
 #define WRITE_ONCE(x, val)	__atomic_store_n(&(x), val, __ATOMIC_RELAXED)
+#define wmb()			__sync_synchronize()
+#define smp_mb()		__sync_synchronize()
 #define smp_store_release(p, val)	__atomic_store_n(p, val, __ATOMIC_RELEASE)
 #define xchg(p, val)									\
 ({											\
@@ -214,6 +218,12 @@ struct page {
 
 void *host_alloc_table(void);
 void __free_page(struct page *page);
+
+/* Roots are allocations of their own. */
+static inline void free_pages(unsigned long addr, unsigned int order)
+{
+	free((void *)addr);
+}
 
 static inline struct page *virt_to_page(const void *table)
 {

@@ -19,6 +19,16 @@
 /* A valid entry without any of these points to a table. */
 #define _PAGE_LEAF		(_PAGE_READ | _PAGE_WRITE | _PAGE_EXEC)
 
+#define CSR_HGATP		0x680
+#define HGATP_VMID_SHIFT	44
+#define HGATP_VMID		GENMASK_ULL(57, 44)
+#define csr_read(csr)		host_csr_read(csr)
+
+unsigned long host_csr_read(unsigned int csr);
+
+#define PMD_SIZE		(1UL << 21)
+#define PUD_SIZE		(1UL << 30)
+
 typedef struct {
 	u64 pte;
 } pte_t;

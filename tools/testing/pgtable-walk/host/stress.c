@@ -10,16 +10,17 @@
 #include <unistd.h>
 
 #include <kunit/test.h>
+#include <linux/kvm_age.h>
 #include <linux/kvm_host.h>
 
 #include "../../../../arch/riscv/kvm/gstage_walk.h"
+#include "../../../../arch/riscv/kvm/guest_read.h"
 
 /* ---- what the code under test needs ---- */
 
 struct static_key_true pgtable_walk_lockless_key = { true };
 
 static unsigned long counters[PGTABLE_NR_COUNTERS];
-static unsigned long flushes;
 static bool stall;
 
 void pgtable_walk_count(enum pgtable_walk_counter counter, unsigned int n)
@@ -55,19 +56,30 @@ void pgtable_walk_stall(void)
 		sched_yield();
 }
 
+/* Who wants the CPU, or the lock: every now and then somebody, always, or never. */
+static enum { NOW_AND_THEN, ALWAYS, NEVER } cpu_wanted, lock_wanted = NEVER;
+static unsigned long yields, lock_yields;
+
 bool need_resched(void)
 {
-	return !random_below(8);
+	return cpu_wanted == ALWAYS || (cpu_wanted == NOW_AND_THEN && !random_below(8));
 }
 
-void kvm_flush_remote_tlbs(struct kvm *kvm)
+bool spin_needbreak(spinlock_t *lock)
 {
-	flushes++;
+	return lock_wanted == ALWAYS;
 }
 
-void gstage_remote_tlb_flush(struct kvm *kvm, u32 level, gpa_t addr)
+void cond_resched(void)
 {
-	flushes++;
+	__atomic_fetch_add(&yields, 1, __ATOMIC_RELAXED);
+}
+
+void cond_resched_lock(spinlock_t *lock)
+{
+	__atomic_fetch_add(&lock_yields, 1, __ATOMIC_RELAXED);
+	spin_unlock(lock);
+	spin_lock(lock);
 }
 
 /* ---- the guest: a few pages in each of a few tables, huge pages there, too ---- */
@@ -86,6 +98,10 @@ static bool stop;
 /* What entries hold apart from A and D; the mutator's own. */
 static vpte_t shadow[TABLES][PAGES];
 
+/* Each leaf maps a page of its own, which may be used until it was unmapped and fenced. */
+static bool page_gone[8 * ROUNDS];
+static unsigned long next_pfn;
+
 static u64 page_addr(unsigned int table, unsigned int page)
 {
 	return table * HUGE_SIZE + page * PAGE_SIZE;
@@ -97,6 +113,7 @@ static void new_root(void)
 	if (!kvm.arch.pgd)
 		abort();
 	memset(kvm.arch.pgd, 0, ROOT_SIZE);
+	kvm.arch.vmid.vmid++;
 	gstage_publish_root(&kvm, LEVELS);
 }
 
@@ -116,6 +133,346 @@ static pte_t *find_entry(const struct pgtable_tree *tree, u64 addr, unsigned int
 	}
 }
 
+static struct pgtable_tree locked_tree(void)
+{
+	return pgtable_root_deref(&kvm.arch.gstage_root, lockdep_is_held(&kvm.mmu_lock));
+}
+
+/* ---- vCPUs, with a TLB each ---- */
+
+#define VCPUS		2
+#define TLB_LEAVES	32
+#define TLB_TABLES	8
+#define MAX_FENCES	64
+
+struct tlb_entry {
+	bool valid;
+	u64 addr;		/* first one */
+	unsigned int level;	/* of the table that holds the entry */
+	vpte_t pte;
+};
+
+struct fence {
+	u64 addr;
+	u64 size;
+	unsigned int order;
+};
+
+struct host_vcpu {
+	struct kvm_vcpu vcpu;
+	/* The hart's own. */
+	unsigned long hgatp_vmid;
+	vpte_t *root;
+	unsigned long tlb_vmid;
+	struct tlb_entry leaves[TLB_LEAVES];
+	struct tlb_entry tables[TLB_TABLES];
+	/* How often interrupts were on: whoever waits for an IPI waits for a change. */
+	unsigned long interruptible;
+	bool parked;
+
+	pthread_mutex_t lock;	/* protects: */
+	struct fence fences[MAX_FENCES];
+	unsigned int nr_fences;
+};
+
+static struct host_vcpu vcpus[VCPUS] = {
+	{ .vcpu.kvm = &kvm, .lock = PTHREAD_MUTEX_INITIALIZER },
+	{ .vcpu.kvm = &kvm, .lock = PTHREAD_MUTEX_INITIALIZER },
+};
+
+static __thread struct host_vcpu *this_vcpu;
+static unsigned long vmid_version;
+static unsigned long fences_all, fences_range, stale_uses, guest_reads;
+static __thread unsigned long local_fences;
+static bool park;
+
+unsigned long host_csr_read(unsigned int csr)
+{
+	return this_vcpu->hgatp_vmid << HGATP_VMID_SHIFT;
+}
+
+bool kvm_riscv_gstage_vmid_ver_changed(struct kvm_vmid *vmid)
+{
+	return READ_ONCE(vmid->vmid_version) != READ_ONCE(vmid_version);
+}
+
+/* HFENCE.GVMA without an address: all of the VMID, pointers to tables included. */
+void kvm_riscv_local_hfence_gvma_vmid_all(unsigned long vmid)
+{
+	local_fences++;
+	if (vmid != this_vcpu->tlb_vmid)
+		return;
+	memset(this_vcpu->leaves, 0, sizeof(this_vcpu->leaves));
+	memset(this_vcpu->tables, 0, sizeof(this_vcpu->tables));
+}
+
+static u64 entry_size(unsigned int level)
+{
+	return 1ULL << (12 + 9 * level);
+}
+
+/* HFENCE.GVMA with an address: the leaf that maps it, and nothing else. */
+static void local_fence_gpa(u64 addr)
+{
+	struct tlb_entry *e;
+
+	for (e = this_vcpu->leaves; e < this_vcpu->leaves + TLB_LEAVES; e++) {
+		if (e->valid && addr >= e->addr && addr - e->addr < entry_size(e->level))
+			e->valid = false;
+	}
+}
+
+/* What kvm_make_all_cpus_request() does: who is outside is not waited for. */
+static void request(struct host_vcpu *v, int req)
+{
+	unsigned long before = __atomic_load_n(&v->interruptible, __ATOMIC_SEQ_CST);
+
+	__atomic_fetch_or(&v->vcpu.requests, 1UL << req, __ATOMIC_SEQ_CST);
+	smp_mb();
+	if (v == this_vcpu)
+		return;
+	while (__atomic_load_n(&v->vcpu.mode, __ATOMIC_SEQ_CST) != OUTSIDE_GUEST_MODE &&
+	       __atomic_load_n(&v->interruptible, __ATOMIC_SEQ_CST) == before)
+		sched_yield();
+}
+
+void kvm_flush_remote_tlbs(struct kvm *kvm)
+{
+	int i;
+
+	fences_all++;
+	for (i = 0; i < VCPUS; i++)
+		request(&vcpus[i], KVM_REQ_HFENCE_GVMA_VMID_ALL);
+}
+
+void kvm_riscv_hfence_gvma_vmid_gpa(struct kvm *kvm, unsigned long hbase, unsigned long hmask,
+				    gpa_t gpa, gpa_t gpsz, unsigned long order)
+{
+	int i;
+
+	WARN_ON_ONCE(hbase != -1UL);
+	fences_range++;
+	for (i = 0; i < VCPUS; i++) {
+		struct host_vcpu *v = &vcpus[i];
+		bool room;
+
+		pthread_mutex_lock(&v->lock);
+		room = v->nr_fences < MAX_FENCES;
+		if (room)
+			v->fences[v->nr_fences++] = (struct fence) { gpa, gpsz, order };
+		pthread_mutex_unlock(&v->lock);
+		request(v, room ? KVM_REQ_HFENCE : KVM_REQ_HFENCE_GVMA_VMID_ALL);
+	}
+}
+
+/* What kvm_riscv_check_vcpu_requests() does before the guest is entered. */
+static void check_requests(void)
+{
+	struct host_vcpu *v = this_vcpu;
+	unsigned long requests = __atomic_exchange_n(&v->vcpu.requests, 0, __ATOMIC_SEQ_CST);
+	unsigned int i;
+	u64 addr;
+
+	if (requests & 1UL << KVM_REQ_HFENCE_GVMA_VMID_ALL)
+		kvm_riscv_local_hfence_gvma_vmid_all(v->hgatp_vmid);
+	if (!(requests & 1UL << KVM_REQ_HFENCE))
+		return;
+
+	pthread_mutex_lock(&v->lock);
+	for (i = 0; i < v->nr_fences; i++) {
+		const struct fence *f = &v->fences[i];
+
+		if (f->size >> f->order > 512) {
+			kvm_riscv_local_hfence_gvma_vmid_all(v->hgatp_vmid);
+			continue;
+		}
+		for (addr = f->addr; addr < f->addr + f->size; addr += 1ULL << f->order)
+			local_fence_gpa(addr);
+	}
+	v->nr_fences = 0;
+	pthread_mutex_unlock(&v->lock);
+}
+
+static struct tlb_entry *tlb_find(struct tlb_entry *tlb, int nr, u64 addr)
+{
+	struct tlb_entry *e, *best = NULL;
+
+	for (e = tlb; e < tlb + nr; e++) {
+		if (e->valid && addr >= e->addr && addr - e->addr < entry_size(e->level) &&
+		    (!best || e->level < best->level))
+			best = e;
+	}
+	return best;
+}
+
+static void tlb_fill(struct tlb_entry *tlb, int nr, u64 addr, unsigned int level, vpte_t pte)
+{
+	tlb[random_below(nr)] = (struct tlb_entry) {
+		true, addr & ~(entry_size(level) - 1), level, pte
+	};
+}
+
+/*
+ * An access of the guest, or one by HLV.  Hardware starts from the lowest table that it
+ * remembers, knows no RCU, updates an entry atomically, and only if it is still what it
+ * translated.
+ */
+static void guest_access(u64 addr)
+{
+	struct host_vcpu *v = this_vcpu;
+	struct tlb_entry *e = tlb_find(v->leaves, TLB_LEAVES, addr);
+	unsigned int level = LEVELS - 1;
+	vpte_t *table = v->root, pte;
+
+	if (!e) {
+		e = tlb_find(v->tables, TLB_TABLES, addr);
+		if (e) {
+			table = gstage_child(e->pte);
+			level = e->level - 1;
+		}
+		for (;; level--) {
+			vpte_t *ptep = &table[(addr >> (12 + 9 * level)) % 512];
+
+			pte = vpte_read(ptep);
+			if (gstage_kind(pte, level) == PGTABLE_NONE)
+				return;
+			if (gstage_kind(pte, level) == PGTABLE_LEAF) {
+				const vpte_t used = pte | _PAGE_ACCESSED |
+						    (pte & _PAGE_WRITE ? _PAGE_DIRTY : 0);
+
+				if (!vpte_try_cmpxchg(ptep, &pte, used))
+					return;
+				break;
+			}
+			tlb_fill(v->tables, TLB_TABLES, addr, level, pte);
+			table = gstage_child(pte);
+		}
+		tlb_fill(v->leaves, TLB_LEAVES, addr, level, pte);
+	} else {
+		pte = e->pte;
+	}
+
+	if (__atomic_load_n(&page_gone[(pte & _PAGE_PFN_MASK) >> _PAGE_PFN_SHIFT],
+			    __ATOMIC_ACQUIRE))
+		__atomic_fetch_add(&stale_uses, 1, __ATOMIC_RELAXED);
+}
+
+/* On the hart that the caller is. */
+static void load_vcpu(struct host_vcpu *v)
+{
+	this_vcpu = v;
+	v->root = kvm.arch.pgd;
+	v->hgatp_vmid = kvm.arch.vmid.vmid;
+	if (v->tlb_vmid == v->hgatp_vmid)
+		return;
+	/* Entries of another VMID don't matter, and are not kept. */
+	v->tlb_vmid = v->hgatp_vmid;
+	memset(v->leaves, 0, sizeof(v->leaves));
+	memset(v->tables, 0, sizeof(v->tables));
+}
+
+static void interrupts_on(struct host_vcpu *v)
+{
+	__atomic_fetch_add(&v->interruptible, 1, __ATOMIC_SEQ_CST);
+}
+
+static void run_guest(struct host_vcpu *v)
+{
+	unsigned int n;
+
+	check_requests();
+	__atomic_store_n(&v->vcpu.mode, IN_GUEST_MODE, __ATOMIC_SEQ_CST);
+	smp_mb();
+	for (n = random_below(64); n && !READ_ONCE(v->vcpu.requests); n--) {
+		guest_access(page_addr(random_below(TABLES), random_below(PAGES)));
+		pgtable_walk_stall();
+	}
+	__atomic_store_n(&v->vcpu.mode, OUTSIDE_GUEST_MODE, __ATOMIC_RELEASE);
+	interrupts_on(v);
+}
+
+static void read_guest(struct host_vcpu *v)
+{
+	kvm_riscv_guest_read_begin(&v->vcpu);
+	pgtable_walk_stall();
+	guest_access(page_addr(random_below(TABLES), random_below(PAGES)));
+	pgtable_walk_stall();
+	kvm_riscv_guest_read_end(&v->vcpu);
+	interrupts_on(v);
+	__atomic_fetch_add(&guest_reads, 1, __ATOMIC_RELAXED);
+}
+
+static void *vcpu(void *arg)
+{
+	struct host_vcpu *v = arg;
+
+	random_state = 1 + (v - vcpus);
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		if (__atomic_load_n(&park, __ATOMIC_ACQUIRE)) {
+			__atomic_store_n(&v->parked, true, __ATOMIC_RELEASE);
+			sched_yield();
+			continue;
+		}
+		if (__atomic_exchange_n(&v->parked, false, __ATOMIC_SEQ_CST))
+			continue;
+		load_vcpu(v);
+		if (random_below(2))
+			run_guest(v);
+		else
+			read_guest(v);
+	}
+	__atomic_store_n(&v->parked, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* A VM ends when no vCPU runs any more. */
+static void park_vcpus(void)
+{
+	int i;
+
+	__atomic_store_n(&park, true, __ATOMIC_SEQ_CST);
+	for (i = 0; i < VCPUS; i++) {
+		while (!__atomic_load_n(&vcpus[i].parked, __ATOMIC_ACQUIRE))
+			sched_yield();
+	}
+}
+
+static void unpark_vcpus(void)
+{
+	__atomic_store_n(&park, false, __ATOMIC_RELEASE);
+}
+
+/* ---- the ager ---- */
+
+static const struct kvm_memory_slot slot = { .npages = TABLES * HUGE_SIZE / PAGE_SIZE };
+
+static void age_batch(u64 page)
+{
+	unsigned long want[8], young[8] = {};
+	struct mmu_notifier_age age = {
+		.start = page << PAGE_SHIFT,
+		.nr = 1 + random_below(512),
+		.shift = random_below(2) ? PAGE_SHIFT : 21,
+		.clear = random_below(4),
+		.want = want,
+		.young = young,
+	};
+	struct kvm_gfn_range range = {
+		.slot = &slot,
+		.start = page,
+		.end = min(mmu_notifier_age_end(&age) >> PAGE_SHIFT, page + slot.npages),
+		.arg.age = &age,
+		.lockless = true,
+	};
+	int i;
+
+	for (i = 0; i < 8; i++)
+		want[i] = (u64)random_below(~0U) << 32 | random_below(~0U);
+	kvm_age_gfn_batch(&kvm, &range);
+	for (i = 0; i < 8; i++)
+		WARN_ON_ONCE(young[i] & ~want[i]);
+}
+
 static void *ager(void *arg)
 {
 	random_state = (uintptr_t)arg;
@@ -127,34 +484,16 @@ static void *ager(void *arg)
 			.lockless = true,
 		};
 
-		if (random_below(4))
-			kvm_age_gfn(&kvm, &range);
-		else
+		switch (random_below(8)) {
+		case 0:
 			kvm_test_age_gfn(&kvm, &range);
-	}
-	return NULL;
-}
-
-/* Hardware updates an entry atomically, and only if it is still what it translated. */
-static void *vcpu(void *arg)
-{
-	random_state = (uintptr_t)arg;
-	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-		const u64 addr = page_addr(random_below(TABLES), random_below(PAGES));
-		struct pgtable_tree tree;
-		unsigned int level;
-
-		rcu_read_lock();
-		tree = pgtable_root_deref(&kvm.arch.gstage_root, false);
-		if (tree.table) {
-			pte_t *ptep = find_entry(&tree, addr, &level);
-			vpte_t pte = vpte_read(gstage_vpte(ptep));
-
-			if (gstage_kind(pte, level) == PGTABLE_LEAF)
-				vpte_try_cmpxchg(gstage_vpte(ptep), &pte, pte | _PAGE_ACCESSED |
-						 (pte & _PAGE_WRITE ? _PAGE_DIRTY : 0));
+			break;
+		case 1 ... 3:
+			age_batch(page);
+			break;
+		default:
+			kvm_age_gfn(&kvm, &range);
 		}
-		rcu_read_unlock();
 	}
 	return NULL;
 }
@@ -168,14 +507,24 @@ static void *reclaim_rcu(void *arg)
 	return NULL;
 }
 
+/* ---- the mutator ---- */
+
 static void set_shadow(u64 start, u64 end, vpte_t clear, vpte_t set)
 {
 	unsigned int i, j;
 
 	for (i = 0; i < TABLES; i++) {
 		for (j = 0; j < PAGES; j++) {
-			if (page_addr(i, j) >= start && page_addr(i, j) < end && shadow[i][j] | set)
-				shadow[i][j] = (shadow[i][j] & ~clear) | set;
+			vpte_t *pte = &shadow[i][j];
+
+			if (page_addr(i, j) < start || page_addr(i, j) >= end || !(*pte | set))
+				continue;
+			/* Nothing of what was mapped may be used from here on. */
+			if (*pte && !~clear)
+				__atomic_store_n(&page_gone[(*pte & _PAGE_PFN_MASK) >>
+							    _PAGE_PFN_SHIFT],
+						 true, __ATOMIC_RELEASE);
+			*pte = (*pte & ~clear) | set;
 		}
 	}
 }
@@ -184,9 +533,8 @@ static void map(u64 addr, unsigned int level)
 {
 	const u64 size = 1ULL << (12 + 9 * level), start = addr & ~(size - 1);
 	const u64 huge = addr & ~(HUGE_SIZE - 1);
-	struct pgtable_tree tree = pgtable_root_deref(&kvm.arch.gstage_root,
-						      lockdep_is_held(&kvm.mmu_lock));
-	const pte_t pte = pfn_pte(random_below(1 << 20), __pgprot(PROT | _PAGE_ACCESSED));
+	struct pgtable_tree tree = locked_tree();
+	pte_t pte;
 	unsigned int found;
 	pte_t *ptep = find_entry(&tree, addr, &found);
 
@@ -200,14 +548,18 @@ static void map(u64 addr, unsigned int level)
 		gstage_link_table(ptep, pfn_pte(PHYS_PFN(virt_to_phys(host_alloc_table())),
 						PAGE_TABLE));
 
+	if (next_pfn == ARRAY_SIZE(page_gone))
+		abort();
+	pte = pfn_pte(next_pfn++, __pgprot(PROT | _PAGE_ACCESSED));
 	gstage_xchg_pte(ptep, pte);
+	/* As gstage_set_pte() does. */
+	kvm_riscv_hfence_gvma_vmid_gpa(&kvm, -1UL, 0, start, size, 12 + 9 * level);
 	set_shadow(start, start + size, ~0ULL, pte_val(pte) & ~GSTAGE_VOLATILE_BITS);
 }
 
 static void allow_write(u64 addr)
 {
-	struct pgtable_tree tree = pgtable_root_deref(&kvm.arch.gstage_root,
-						      lockdep_is_held(&kvm.mmu_lock));
+	struct pgtable_tree tree = locked_tree();
 	unsigned int level;
 	vpte_t *ptep = gstage_vpte(find_entry(&tree, addr, &level)), old = vpte_read(ptep);
 	const u64 size = 1ULL << (12 + 9 * level), start = addr & ~(size - 1);
@@ -222,8 +574,7 @@ static void allow_write(u64 addr)
 /* A huge leaf goes, or becomes read-only, as a whole. */
 static void widen_to_leaves(u64 *start, u64 *end)
 {
-	struct pgtable_tree tree = pgtable_root_deref(&kvm.arch.gstage_root,
-						      lockdep_is_held(&kvm.mmu_lock));
+	struct pgtable_tree tree = locked_tree();
 	unsigned int level;
 
 	find_entry(&tree, *start, &level);
@@ -237,14 +588,7 @@ static void widen_to_leaves(u64 *start, u64 *end)
 /* Both of the notifier's release and the VM's last reference do this, at once. */
 static void *end_vm_once(void *unused)
 {
-	struct pgtable_tree tree = pgtable_root_retire(&kvm.arch.gstage_root);
-
-	if (tree.table) {
-		spin_lock(&kvm.mmu_lock);
-		gstage_unmap_tree(&kvm, &tree);
-		spin_unlock(&kvm.mmu_lock);
-		free(tree.table);
-	}
+	kvm_riscv_gstage_free_pgd(&kvm);
 	return NULL;
 }
 
@@ -261,16 +605,17 @@ static void end_vm(void)
 static void new_vm(void)
 {
 	spin_unlock(&kvm.mmu_lock);
+	park_vcpus();
 	end_vm();
 	spin_lock(&kvm.mmu_lock);
 	set_shadow(0, ~0ULL, ~0ULL, 0);
 	new_root();
+	unpark_vcpus();
 }
 
 static void check_shadow(struct kunit *test)
 {
-	struct pgtable_tree tree = pgtable_root_deref(&kvm.arch.gstage_root,
-						      lockdep_is_held(&kvm.mmu_lock));
+	struct pgtable_tree tree = locked_tree();
 	unsigned int i, j, level;
 
 	for (i = 0; i < TABLES; i++) {
@@ -299,15 +644,16 @@ static void mutate(struct kunit *test)
 		gstage_unmap(&kvm, start, end, random_below(2));
 		set_shadow(start, end, ~0ULL, 0);
 		break;
-	case 5 ... 8:
+	case 5:
 		widen_to_leaves(&start, &end);
-		gstage_wrprotect(&kvm, start, end);
+		gstage_wrprotect(&kvm, start, end, random_below(2));
+		kvm_flush_remote_tlbs(&kvm);
 		set_shadow(start, end, _PAGE_WRITE, 0);
 		break;
-	case 9 ... 12:
+	case 6 ... 9:
 		allow_write(start);
 		break;
-	case 13:
+	case 10 ... 12:
 		map(start, 1);
 		break;
 	default:
@@ -315,11 +661,15 @@ static void mutate(struct kunit *test)
 	}
 	check_shadow(test);
 	spin_unlock(&kvm.mmu_lock);
+	/* Free what vCPUs may remember before another fence makes them forget it. */
+	if (!random_below(4))
+		rcu_barrier();
+	KUNIT_EXPECT_EQ(test, __atomic_load_n(&stale_uses, __ATOMIC_RELAXED), 0UL);
 }
 
 static void test_ager_against_mmu(struct kunit *test)
 {
-	void *(*const run[])(void *arg) = { ager, ager, vcpu, reclaim_rcu };
+	void *(*const run[])(void *arg) = { vcpu, vcpu, ager, ager, reclaim_rcu };
 	pthread_t threads[ARRAY_SIZE(run)];
 	size_t i;
 
@@ -328,7 +678,8 @@ static void test_ager_against_mmu(struct kunit *test)
 	__atomic_store_n(&stall, true, __ATOMIC_RELAXED);
 	new_root();
 	for (i = 0; i < ARRAY_SIZE(run); i++)
-		KUNIT_ASSERT_EQ(test, pthread_create(&threads[i], NULL, run[i], (void *)(i + 1)),
+		KUNIT_ASSERT_EQ(test, pthread_create(&threads[i], NULL, run[i],
+						     i < VCPUS ? (void *)&vcpus[i] : (void *)(i + 1)),
 				0);
 
 	for (i = 0; i < ROUNDS && !test->failed; i++)
@@ -340,15 +691,317 @@ static void test_ager_against_mmu(struct kunit *test)
 	__atomic_store_n(&stall, false, __ATOMIC_RELAXED);
 
 	end_vm();
+	set_shadow(0, ~0ULL, ~0ULL, 0);
 	rcu_barrier();
 
-	kunit_info(test, "%lu walks, %lu leaves, %lu young, %lu lost, %lu tables freed, %lu flushes\n",
+	kunit_info(test, "%lu walks, %lu leaves, %lu young, %lu lost, %lu tables freed\n",
 		   counters[PGTABLE_WALKS], counters[PGTABLE_VISITED], counters[PGTABLE_YOUNG],
-		   counters[PGTABLE_LOST], counters[PGTABLE_FREED], flushes);
+		   counters[PGTABLE_LOST], counters[PGTABLE_FREED]);
+	kunit_info(test, "%lu fences of all, %lu of ranges, %lu reads while outside\n", fences_all,
+		   fences_range, guest_reads);
 	/* Or else there was nothing to see. */
 	KUNIT_EXPECT_NE(test, counters[PGTABLE_YOUNG], 0UL);
 	KUNIT_EXPECT_NE(test, counters[PGTABLE_LOST], 0UL);
 	KUNIT_EXPECT_NE(test, counters[PGTABLE_FREED], 0UL);
+	KUNIT_EXPECT_EQ(test, host_warnings, 0UL);
+}
+
+/* ---- one thing after the other: fences, yields, and the end of tables ---- */
+
+static void begin_alone(void)
+{
+	cpu_wanted = NEVER;
+	lock_wanted = NEVER;
+	yields = 0;
+	lock_yields = 0;
+	fences_all = 0;
+	fences_range = 0;
+	stale_uses = 0;
+	memset(counters, 0, sizeof(counters));
+	new_root();
+	load_vcpu(&vcpus[0]);
+	vcpus[0].vcpu.requests = 0;
+	vcpus[1].vcpu.requests = 0;
+	vcpus[0].nr_fences = 0;
+	vcpus[1].nr_fences = 0;
+	spin_lock(&kvm.mmu_lock);
+}
+
+static void end_alone(void)
+{
+	spin_unlock(&kvm.mmu_lock);
+	kvm_riscv_gstage_free_pgd(&kvm);
+	set_shadow(0, ~0ULL, ~0ULL, 0);
+	rcu_barrier();
+	this_vcpu = NULL;
+	cpu_wanted = NOW_AND_THEN;
+	lock_wanted = NEVER;
+}
+
+static bool tlb_has(u64 addr)
+{
+	return tlb_find(vcpus[0].leaves, TLB_LEAVES, addr);
+}
+
+/* Leaves at @n addresses, all of them in the TLB. */
+static void map_and_use(const u64 *addrs, unsigned int level, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		map(addrs[i], level);
+	check_requests();
+	for (i = 0; i < n; i++) {
+		while (!tlb_has(addrs[i]))
+			guest_access(addrs[i]);
+	}
+	/* Filling the TLB for one may have cost another its place. */
+	for (i = 0; i < n; i++)
+		guest_access(addrs[i]);
+	fences_all = 0;
+	fences_range = 0;
+}
+
+/* Two of a table, its first and its last; what lies outside stays cached. */
+static void test_fence_of_a_range(struct kunit *test)
+{
+	const u64 addrs[] = { PAGE_SIZE, 2 * PAGE_SIZE, 9 * PAGE_SIZE, 12 * PAGE_SIZE };
+	unsigned int i, tries;
+
+	for (tries = 0; tries < 20; tries++) {
+		begin_alone();
+		map_and_use(addrs, 0, ARRAY_SIZE(addrs));
+		gstage_unmap(&kvm, addrs[1], addrs[2] + 1, false);
+		KUNIT_EXPECT_EQ(test, fences_all, 0UL);
+		KUNIT_EXPECT_EQ(test, fences_range, 1UL);
+		check_requests();
+		for (i = 1; i <= 2; i++)
+			KUNIT_EXPECT_FALSE(test, tlb_has(addrs[i]));
+		end_alone();
+	}
+}
+
+/* Huge leaves and pages: the steps are those of the pages. */
+static void test_fence_of_mixed_levels(struct kunit *test)
+{
+	const u64 huge[] = { 0, 2 * HUGE_SIZE };
+	const u64 pages[] = { HUGE_SIZE, HUGE_SIZE + 3 * PAGE_SIZE };
+	unsigned int i, tries;
+
+	for (tries = 0; tries < 20; tries++) {
+		begin_alone();
+		map_and_use(huge, 1, 2);
+		map_and_use(pages, 0, 2);
+		/* Not all of the table goes, so there is no fence of the VMID. */
+		gstage_unmap(&kvm, 0, HUGE_SIZE + 5 * PAGE_SIZE, false);
+		check_requests();
+		KUNIT_EXPECT_FALSE(test, tlb_has(0));
+		for (i = 0; i < 2; i++)
+			KUNIT_EXPECT_FALSE(test, tlb_has(pages[i]));
+		gstage_unmap(&kvm, 2 * HUGE_SIZE, 2 * HUGE_SIZE + 1, false);
+		check_requests();
+		KUNIT_EXPECT_FALSE(test, tlb_has(2 * HUGE_SIZE));
+		KUNIT_EXPECT_EQ(test, fences_all, 0UL);
+		KUNIT_EXPECT_EQ(test, fences_range, 2UL);
+		end_alone();
+	}
+}
+
+/* A table takes a fence that reaches pointers to it, even if it maps nothing. */
+static void test_fence_of_a_table(struct kunit *test)
+{
+	const u64 addr = 0;
+
+	begin_alone();
+	map_and_use(&addr, 0, 1);
+	gstage_unmap(&kvm, 0, PAGE_SIZE, false);
+	check_requests();
+	while (!tlb_find(vcpus[0].tables, TLB_TABLES, addr))
+		guest_access(addr);
+	fences_range = 0;
+	gstage_unmap(&kvm, 0, HUGE_SIZE, false);
+	KUNIT_EXPECT_EQ(test, fences_all, 1UL);
+	check_requests();
+	/* The table above it is still there, the one with the page is not. */
+	KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], 0UL);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], 1UL);
+	guest_access(addr);
+	end_alone();
+}
+
+/* As many tables as the guest has, one page each, or none. */
+static void map_tables(bool keep_pages)
+{
+	unsigned int i;
+
+	for (i = 0; i < TABLES; i++)
+		map(page_addr(i, 0), 0);
+	if (keep_pages)
+		return;
+	for (i = 0; i < TABLES; i++)
+		gstage_unmap(&kvm, page_addr(i, 0), page_addr(i, 1), false);
+	yields = 0;
+	lock_yields = 0;
+}
+
+static void check_unmap_yields(struct kunit *test, bool pages, bool may_block)
+{
+	/* Pages, where there are any, and tables. */
+	const unsigned long stops = pages ? 2 * TABLES : TABLES;
+
+	map_tables(pages);
+	gstage_unmap(&kvm, 0, TABLES * HUGE_SIZE, may_block);
+	set_shadow(0, ~0ULL, ~0ULL, 0);
+	check_shadow(test);
+	if (may_block)
+		/* Where a page is a table's last, one stop does for both; at the end, none. */
+		KUNIT_EXPECT_TRUE(test, lock_yields + 1 >= stops);
+	else
+		KUNIT_EXPECT_EQ(test, lock_yields, 0UL);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], (unsigned long)TABLES);
+}
+
+static void test_unmap_yields(struct kunit *test)
+{
+	unsigned int i;
+
+	for (i = 0; i < 8; i++) {
+		begin_alone();
+		/* Somebody waits for the CPU, or for the lock. */
+		cpu_wanted = i & 1 ? ALWAYS : NEVER;
+		lock_wanted = i & 1 ? NEVER : ALWAYS;
+		check_unmap_yields(test, i & 2, i & 4);
+		end_alone();
+	}
+}
+
+static void test_wrprotect_yields(struct kunit *test)
+{
+	begin_alone();
+	map_tables(true);
+	cpu_wanted = ALWAYS;
+	gstage_wrprotect(&kvm, 0, TABLES * HUGE_SIZE, true);
+	KUNIT_EXPECT_TRUE(test, lock_yields + 1 >= 2 * TABLES);
+	lock_yields = 0;
+	gstage_wrprotect(&kvm, 0, TABLES * HUGE_SIZE, false);
+	KUNIT_EXPECT_EQ(test, lock_yields, 0UL);
+	set_shadow(0, ~0ULL, _PAGE_WRITE, 0);
+	check_shadow(test);
+	/* The caller's. */
+	KUNIT_EXPECT_EQ(test, fences_all, 0UL);
+	end_alone();
+}
+
+/* With mmu_lock free, and without a callback for each table. */
+static void test_teardown_yields(struct kunit *test)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		begin_alone();
+		map_tables(i);
+		cpu_wanted = ALWAYS;
+		spin_unlock(&kvm.mmu_lock);
+		kvm_riscv_gstage_free_pgd(&kvm);
+		spin_lock(&kvm.mmu_lock);
+		/* The tables of pages, and the one above them. */
+		KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], TABLES + 1UL);
+		KUNIT_EXPECT_TRUE(test, yields >= TABLES + 1UL);
+		KUNIT_EXPECT_PTR_EQ(test, kvm.arch.pgd, NULL);
+		end_alone();
+	}
+}
+
+/* ---- reads of guest memory while outside of the guest ---- */
+
+static unsigned long local_fences_since(void)
+{
+	unsigned long n = local_fences;
+
+	local_fences = 0;
+	return n;
+}
+
+static void test_guest_read(struct kunit *test)
+{
+	struct kvm_vcpu *v = &vcpus[0].vcpu;
+
+	begin_alone();
+	local_fences_since();
+
+	kvm_riscv_guest_read_begin(v);
+	KUNIT_EXPECT_EQ(test, v->mode, READING_SHADOW_PAGE_TABLES);
+	kvm_riscv_guest_read_end(v);
+	KUNIT_EXPECT_EQ(test, v->mode, OUTSIDE_GUEST_MODE);
+	KUNIT_EXPECT_EQ(test, local_fences_since(), 0UL);
+
+	/* Fences that were asked for come first, and are still asked for afterwards. */
+	kvm_flush_remote_tlbs(&kvm);
+	kvm_riscv_guest_read_begin(v);
+	KUNIT_EXPECT_EQ(test, local_fences_since(), 1UL);
+	kvm_riscv_guest_read_end(v);
+	KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_HFENCE_GVMA_VMID_ALL, v));
+	check_requests();
+	kvm_riscv_hfence_gvma_vmid_gpa(&kvm, -1UL, 0, 0, PAGE_SIZE, PAGE_SHIFT);
+	local_fences_since();
+	kvm_riscv_guest_read_begin(v);
+	KUNIT_EXPECT_EQ(test, local_fences_since(), 1UL);
+	kvm_riscv_guest_read_end(v);
+	check_requests();
+	local_fences_since();
+
+	/* VMIDs ran out, and this one may be another VM's. */
+	vmid_version++;
+	kvm_riscv_guest_read_begin(v);
+	KUNIT_EXPECT_EQ(test, local_fences_since(), 1UL);
+	kvm_riscv_guest_read_end(v);
+	KUNIT_EXPECT_EQ(test, local_fences_since(), 1UL);
+	/* The VM has a new one, which the hart does not know yet. */
+	kvm.arch.vmid.vmid_version = vmid_version;
+	kvm.arch.vmid.vmid++;
+	kvm_riscv_guest_read_begin(v);
+	KUNIT_EXPECT_EQ(test, local_fences_since(), 1UL);
+	kvm_riscv_guest_read_end(v);
+	KUNIT_EXPECT_EQ(test, local_fences_since(), 1UL);
+	load_vcpu(&vcpus[0]);
+	kvm_riscv_guest_read_begin(v);
+	kvm_riscv_guest_read_end(v);
+	KUNIT_EXPECT_EQ(test, local_fences_since(), 0UL);
+	end_alone();
+}
+
+/* ---- what a memslot has room for ---- */
+
+static void test_leaf_size(struct kunit *test)
+{
+	struct kvm_memory_slot s = {
+		.base_gfn = 2 * PUD_SIZE >> PAGE_SHIFT,
+		.npages = 2 * PUD_SIZE >> PAGE_SHIFT,
+		.userspace_addr = 16 * PUD_SIZE,
+	};
+	const gpa_t gpa = 2 * PUD_SIZE;
+
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + 12345, PUD_SIZE), PUD_SIZE);
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + 12345, PMD_SIZE), PMD_SIZE);
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + 12345, PAGE_SIZE), PAGE_SIZE);
+
+	/* Addresses that agree modulo one size, and not modulo another. */
+	s.userspace_addr += 5 * PMD_SIZE;
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa, PUD_SIZE), PMD_SIZE);
+	s.userspace_addr += PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa, PUD_SIZE), PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa, PMD_SIZE), PAGE_SIZE);
+
+	/* A slot that begins and ends within huge pages. */
+	s.userspace_addr = 16 * PUD_SIZE + PAGE_SIZE;
+	s.base_gfn += 1;
+	s.npages = 2 * PMD_SIZE >> PAGE_SHIFT;
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + PAGE_SIZE, PMD_SIZE), PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + PMD_SIZE, PMD_SIZE), PMD_SIZE);
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + PMD_SIZE, PUD_SIZE), PMD_SIZE);
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + 2 * PMD_SIZE, PMD_SIZE), PAGE_SIZE);
 }
 
 /* ---- the end of a root, by two at once ---- */
@@ -492,9 +1145,33 @@ static void test_lock_assertions(struct kunit *test)
 	spin_unlock(&kvm.mmu_lock);
 }
 
+/* A root that can't be described is not published. */
+static void test_publish_assertions(struct kunit *test)
+{
+	struct pgtable_root root = {};
+	struct pgtable_tree tree = { (vpte_t *)0x1000, 3, 64 };
+
+	pgtable_root_publish(&root, &tree);
+	KUNIT_EXPECT_EQ(test, warnings(), 1UL);
+	KUNIT_EXPECT_EQ(test, root.word, 0UL);
+	tree.addr_bits = 41;
+	pgtable_root_publish(&root, &tree);
+	KUNIT_EXPECT_EQ(test, warnings(), 0UL);
+	KUNIT_EXPECT_NE(test, root.word, 0UL);
+}
+
 static struct kunit_case stress_cases[] = {
 	KUNIT_CASE(test_rcu_assertions),
 	KUNIT_CASE(test_lock_assertions),
+	KUNIT_CASE(test_publish_assertions),
+	KUNIT_CASE(test_leaf_size),
+	KUNIT_CASE(test_guest_read),
+	KUNIT_CASE(test_fence_of_a_range),
+	KUNIT_CASE(test_fence_of_mixed_levels),
+	KUNIT_CASE(test_fence_of_a_table),
+	KUNIT_CASE(test_unmap_yields),
+	KUNIT_CASE(test_wrprotect_yields),
+	KUNIT_CASE(test_teardown_yields),
 	KUNIT_CASE(test_retire_races),
 	KUNIT_CASE(test_vpte_update_against_flips),
 	KUNIT_CASE(test_ager_against_mmu),

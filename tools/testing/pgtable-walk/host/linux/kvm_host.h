@@ -39,26 +39,53 @@ static inline bool lockdep_is_held(spinlock_t *lock)
 #define lockdep_assert_held_write(lock)		((void)WARN_ON_ONCE(!lockdep_is_held(lock)))
 #define lockdep_assert_not_held(lock)		((void)WARN_ON_ONCE(lockdep_is_held(lock)))
 
-/* True every now and then, so that walks yield. */
-bool need_resched(void);
-#define spin_needbreak(lock)	false
+#define lockdep_assert_irqs_disabled()	do { } while (0)
 
-static inline void cond_resched_lock(spinlock_t *lock)
-{
-	spin_unlock(lock);
-	spin_lock(lock);
-}
+/* A test says when walks have to yield, and sees whether they do. */
+bool need_resched(void);
+bool spin_needbreak(spinlock_t *lock);
+void cond_resched(void);
+void cond_resched_lock(spinlock_t *lock);
+
+struct kvm_vmid {
+	unsigned long vmid_version;
+	unsigned long vmid;
+};
 
 struct kvm {
 	spinlock_t mmu_lock;
 	struct {
 		void *pgd;
+		phys_addr_t pgd_phys;
+		struct kvm_vmid vmid;
 		struct pgtable_root gstage_root;
 	} arch;
 };
 
+enum {
+	OUTSIDE_GUEST_MODE,
+	IN_GUEST_MODE,
+	EXITING_GUEST_MODE,
+	READING_SHADOW_PAGE_TABLES,
+};
+
+#define KVM_REQ_HFENCE_GVMA_VMID_ALL	0
+#define KVM_REQ_HFENCE			1
+
+struct kvm_vcpu {
+	struct kvm *kvm;
+	int mode;
+	unsigned long requests;
+};
+
+static inline bool kvm_test_request(int req, struct kvm_vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) >> req & 1;
+}
+
 struct kvm_memory_slot {
 	u64 base_gfn;
+	unsigned long npages;
 	unsigned long userspace_addr;
 };
 
@@ -78,6 +105,11 @@ static inline unsigned long __gfn_to_hva_memslot(const struct kvm_memory_slot *s
 }
 
 void kvm_flush_remote_tlbs(struct kvm *kvm);
+void kvm_riscv_hfence_gvma_vmid_gpa(struct kvm *kvm, unsigned long hbase, unsigned long hmask,
+				    gpa_t gpa, gpa_t gpsz, unsigned long order);
+void kvm_riscv_local_hfence_gvma_vmid_all(unsigned long vmid);
+bool kvm_riscv_gstage_vmid_ver_changed(struct kvm_vmid *vmid);
+void kvm_riscv_gstage_free_pgd(struct kvm *kvm);
 bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);
 bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);
 
