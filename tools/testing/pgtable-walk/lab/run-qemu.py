@@ -30,7 +30,9 @@ KERNEL_BUG = re.compile(
     r"|page allocation failure|Out of memory")
 RACE = re.compile(r"^BUG: KCSAN: data-race in (\S+)(?: / (\S+))?$")
 KCSAN_ON = re.compile(r"^kcsan: enabled early$")
-FIGURE = re.compile(r"^# figure (\S+) (\d+)$")
+FIGURE = re.compile(r"^# figure (\S+) (\d+)(, noisy)?$")
+FIGURE_MARGIN = 0.05    # of what is counted on stock, and
+FEW_PAGES = 100         # ... of the test's process itself
 MAX_BUG_LINES = 5
 LAST_LINES = 6
 
@@ -88,6 +90,7 @@ class Console:
         self.races = collections.Counter()
         self.kcsan = False
         self.figures = {}           # name -> number, printed by a test to be compared
+        self.noisy = set()          # those of them that differ from run to run
         self.finished = False
         self.panicked = False
         self.report = []
@@ -173,10 +176,16 @@ class Console:
         else:
             self.add("kcsan", "pass", f"{self.races.total()} reports, all known from stock or elsewhere")
 
-    def print_figures(self, stock):
-        """What tests measured, beside what the stock kernel does."""
+    def judge_figures(self, stock):
+        """What tests measured, beside what the stock kernel does: the test 'figures', of those that are no noise."""
+        wrong = [f"{name} is missing" for name in stock.keys() - self.figures.keys()]
         for name, value in self.figures.items():
             print(f"{self.margin}# {name}: {value}, on stock {stock.get(name, 'not measured')}")
+            if name in self.noisy or name not in stock:
+                continue
+            if abs(value - int(stock[name])) > FIGURE_MARGIN * int(stock[name]) + FEW_PAGES:
+                wrong.append(f"{name} is {value}, not about {stock[name]}")
+        self.add("figures", "fail" if wrong else "pass", "; ".join(wrong))
 
     def output_of_test(self, text):
         self.output.append(text)
@@ -189,6 +198,8 @@ class Console:
             self.in_report = False
         elif match := FIGURE.match(text):
             self.figures[match[1]] = int(match[2])
+            if match[3]:
+                self.noisy.add(match[1])
         elif self.in_report:
             self.report.append(text)
 
@@ -251,7 +262,7 @@ def main():
     parser.add_argument("--races-of", action="append", default=[],
                         help="a directory of a build: races between functions that none of them has are not judged")
     parser.add_argument("--record-races", type=Path, help="add those that it reports, as --races reads them")
-    parser.add_argument("--figures", type=Path, help="figures of tests on the stock kernel to print beside these")
+    parser.add_argument("--figures", type=Path, help="figures of tests on the stock kernel to compare with")
     parser.add_argument("--record-figures", type=Path, help="write them, as --figures reads them")
     parser.add_argument("--report", help="a test prints a report: write it to BUILD/REPORT.txt and .json")
     parser.add_argument("--lost-once", action="store_true",
@@ -298,7 +309,7 @@ def main():
     if args.races or args.record_races or console.races:
         console.judge_races(races, functions_of(args.races_of) if args.races_of else set())
     if args.figures:
-        console.print_figures(dict(line.split() for line in read_stock(args.figures)))
+        console.judge_figures(dict(line.split() for line in read_stock(args.figures)))
     table = ""
     if args.report and plan.keys() == {n for n in plan if console.results[n]["result"] == "pass"}:
         try:
