@@ -67,6 +67,8 @@ enum pgtable_kind {
 	PGTABLE_BUSY,
 };
 
+struct pgtable_entry;
+
 /**
  * struct pgtable_format - how to read the tables of one kind of MMU
  * @page_shift: log2 of the bytes that a leaf of level 0 maps
@@ -80,6 +82,8 @@ enum pgtable_kind {
  * @young: whether a leaf was used; NULL means that it was if a bit of @accessed is set
  * @mkold: the value of a used leaf once it counts as unused; NULL means that
  *	   clearing @accessed is all.  It must only clear or tighten bits.
+ * @changed: optional, for tracing; called when a lockless walk has replaced a leaf.  The
+ *	     entry at @ptep may hold yet another value by then.
  *
  * Descriptions must be constant and their functions visible to the compiler where
  * the walk is called.
@@ -93,6 +97,7 @@ struct pgtable_format {
 	vpte_t *(*child)(vpte_t pte);
 	bool (*young)(vpte_t leaf);
 	vpte_t (*mkold)(vpte_t leaf);
+	void (*changed)(const struct pgtable_entry *entry, const vpte_t *ptep, vpte_t new);
 };
 
 /**
@@ -398,6 +403,9 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
 				pgtable_walk_stall();
 				if (unlikely(!vpte_try_cmpxchg(ptep, &pte, new)))
 					stats->lost++;
+				/* A lost cmpxchg leaves another value in @pte. */
+				if (fmt->changed && pte == entry->pte)
+					fmt->changed(entry, ptep, new);
 			}
 		} else if (ops->leaf) {
 			pgtable_walk_stall();
