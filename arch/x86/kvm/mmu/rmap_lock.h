@@ -1,63 +1,132 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The lock of an rmap head, which serves the lockless ager and nobody else.
+ * The lock bit of an rmap head, between the lockless ager and those who change the list.
  *
- * Lists of SPTEs change with mmu_lock held for write.  The ager does not take that, and
- * so each head has a lock bit of its own.  While the ager holds it, the head's list stays
+ * Lists of SPTEs change with mmu_lock held for write.  The ager does not take that, so
+ * each head has a lock bit of its own.  While the ager holds it, the list stays as it is
  * (pte_list_desc), and so do the pages that hold the SPTEs: a shadow page is freed after
  * all its SPTEs are off their rmaps.  The values of SPTEs may change all the same.
  *
- *  - Who changes a list takes the lock before, and drops it with the store of the new
- *    head.  release, pairs with the acquire of whoever locks next.
- *  - Who holds mmu_lock may read lists without, and masks the bit.
- *  - The ager leaves an empty head alone after a look.
+ *  - Holders of mmu_lock for write change a list between kvm_rmap_lock() and
+ *    kvm_rmap_unlock(), which stores the new head.  They read lists without locking,
+ *    through kvm_rmap_get(): nobody else changes them.
+ *  - The ager has kvm_rmap_lock_readonly() and kvm_rmap_unlock_readonly(), and may do no
+ *    more than look.  It leaves an empty head alone.
  *
- * A leaf in the order of locks, held for the length of one list, with preemption off, so
- * nobody spins for long.  Nothing is freed under it: with PREEMPT_RT that might sleep.
+ * The bit is taken inside of mmu_lock or without it, no other lock is taken inside of it,
+ * and it is held for the length of one list with preemption off.  Nothing is freed under
+ * it: with PREEMPT_RT that might sleep.
+ *
+ * Where agers hold mmu_lock (32-bit kernels) there is no lock bit.
  */
 #ifndef __KVM_X86_MMU_RMAP_LOCK_H
 #define __KVM_X86_MMU_RMAP_LOCK_H
 
 #include <linux/kvm_host.h>
 
+#include "mmu_internal.h"
+
+#ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
+
 /* Bit 0 is KVM_RMAP_MANY. */
 #define KVM_RMAP_LOCKED	BIT(1)
 
-/* With mmu_lock held for write, or for lists that others hold. */
-static inline unsigned long kvm_rmap_get(const struct kvm_rmap_head *head)
+/* Acquire; pairs with the release of __kvm_rmap_unlock(). */
+static inline unsigned long __kvm_rmap_lock(struct kvm_rmap_head *head)
 {
-	return READ_ONCE(head->val) & ~KVM_RMAP_LOCKED;
-}
-
-/* Returns the head as kvm_rmap_get() does. */
-static inline unsigned long kvm_rmap_lock(struct kvm_rmap_head *head)
-{
-	unsigned long val;
+	long val;
 
 	preempt_disable();
 	for (;;) {
-		val = READ_ONCE(head->val);
+		val = atomic_long_read(&head->val);
 		if (!(val & KVM_RMAP_LOCKED) &&
-		    try_cmpxchg_acquire(&head->val, &val, val | KVM_RMAP_LOCKED))
+		    atomic_long_try_cmpxchg_acquire(&head->val, &val, val | KVM_RMAP_LOCKED))
 			return val;
 		cpu_relax();
 	}
 }
 
-/* @val is what the head holds from now on. */
-static inline void kvm_rmap_unlock(struct kvm_rmap_head *head, unsigned long val)
+static inline void __kvm_rmap_unlock(struct kvm_rmap_head *head, unsigned long val)
 {
-	/* Pairs with the acquire of kvm_rmap_lock(). */
-	smp_store_release(&head->val, val);
+	KVM_MMU_WARN_ON(val & KVM_RMAP_LOCKED);
+
+	/* Pairs with the acquire of __kvm_rmap_lock(). */
+	atomic_long_set_release(&head->val, val);
 	preempt_enable();
 }
 
-/* Empties the head: its former list is the caller's, who holds mmu_lock for write. */
-static inline unsigned long kvm_rmap_take(struct kvm_rmap_head *head)
+/* Returns 0, with nothing locked, if the list is empty. */
+static inline unsigned long kvm_rmap_lock_readonly(struct kvm_rmap_head *head)
 {
-	unsigned long val = kvm_rmap_lock(head);
+	unsigned long val;
 
-	kvm_rmap_unlock(head, 0);
+	if (!atomic_long_read(&head->val))
+		return 0;
+
+	val = __kvm_rmap_lock(head);
+	if (!val)
+		__kvm_rmap_unlock(head, 0);
+	return val;
+}
+
+/* @val is what kvm_rmap_lock_readonly() returned, and not 0. */
+static inline void kvm_rmap_unlock_readonly(struct kvm_rmap_head *head, unsigned long val)
+{
+	KVM_MMU_WARN_ON(atomic_long_read(&head->val) != (val | KVM_RMAP_LOCKED));
+	__kvm_rmap_unlock(head, val);
+}
+
+#else
+
+#define KVM_RMAP_LOCKED	0UL
+
+static inline unsigned long __kvm_rmap_lock(struct kvm_rmap_head *head)
+{
+	return atomic_long_read(&head->val);
+}
+
+static inline void __kvm_rmap_unlock(struct kvm_rmap_head *head, unsigned long val)
+{
+	atomic_long_set(&head->val, val);
+}
+
+#endif /* CONFIG_KVM_MMU_LOCKLESS_AGING */
+
+/* The list, for those who hold mmu_lock; the ager may be looking at it. */
+static inline unsigned long kvm_rmap_get(const struct kvm_rmap_head *head)
+{
+	return atomic_long_read(&head->val) & ~KVM_RMAP_LOCKED;
+}
+
+/* Returns the head as kvm_rmap_get() does. */
+static inline unsigned long kvm_rmap_lock(struct kvm *kvm, struct kvm_rmap_head *head)
+{
+	lockdep_assert_held_write(&kvm->mmu_lock);
+
+	return __kvm_rmap_lock(head);
+}
+
+/* @val is what the head holds from now on. */
+static inline void kvm_rmap_unlock(struct kvm *kvm, struct kvm_rmap_head *head, unsigned long val)
+{
+	lockdep_assert_held_write(&kvm->mmu_lock);
+
+	__kvm_rmap_unlock(head, val);
+}
+
+/* Empties the head: its former list is the caller's. */
+static inline unsigned long kvm_rmap_take(struct kvm *kvm, struct kvm_rmap_head *head)
+{
+	unsigned long val;
+
+	lockdep_assert_held_write(&kvm->mmu_lock);
+
+	/* Nobody else adds to it. */
+	if (!kvm_rmap_get(head))
+		return 0;
+
+	val = kvm_rmap_lock(kvm, head);
+	kvm_rmap_unlock(kvm, head, 0);
 	return val;
 }
 

@@ -33,14 +33,15 @@ static __always_inline bool spte_young(vpte_t spte)
 }
 
 /* Masks differ from vendor to vendor, and SPTEs of one VM have A/D bits or not. */
-static const struct pgtable_format spte_format = {
-	.page_shift = PAGE_SHIFT,
-	.index_bits = SPTE_LEVEL_BITS,
-	.kind = spte_kind,
-	.child = spte_child,
-	.young = spte_young,
-	.mkold = spte_mkold,
-};
+#define SPTE_FORMAT					\
+	.page_shift	= PAGE_SHIFT,			\
+	.index_bits	= SPTE_LEVEL_BITS,		\
+	.kind		= spte_kind,			\
+	.child		= spte_child,			\
+	.young		= spte_young,			\
+	.mkold		= spte_mkold
+
+static const struct pgtable_format spte_format = { SPTE_FORMAT };
 
 static inline struct pgtable_tree spte_tree(u64 *root, int root_level)
 {

@@ -1,33 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Who changes SPTEs without mmu_lock, and how its holders cope.
+ * Which bits of an SPTE change without mmu_lock, and what its holders do about it.
  *
  * A shadow-present leaf SPTE may change at any time:
  *
- * ==================  =====================================  =======================
- * bits                changed by                             to
- * ==================  =====================================  =======================
- * A, D                hardware, if A/D bits are enabled      set
- * A                   the lockless ager (tdp_mmu_age.c,      clear
- *                     kvm_rmap_age_gfn_range())
- * R, X, saved R/X, W  the ager, if A/D bits are disabled     access-tracked, not W
- * R, X, saved R/X     fast_page_fault()                      what they were
- * W                   fast_page_fault(), if MMU-writable     set
- * ==================  =====================================  =======================
+ * ==================  =======================================  =====================
+ * bits                changed by                               to
+ * ==================  =======================================  =====================
+ * A, D                hardware, if A/D bits are enabled        set
+ * A                   the lockless ager (tdp_mmu_age.c,        clear
+ *                     kvm_rmap_age())
+ * R, X, saved R/X, W  the ager, if A/D bits are disabled       access-tracked, not W
+ * R, X, saved R/X     fast_page_fault(), for direct MMUs       what they were
+ * W                   fast_page_fault(), if MMU-writable       set
+ * ==================  =======================================  =====================
  *
- * No state of these bits is one in which nobody would touch them: with A clear hardware
- * sets it, with A set the ager clears it.  So leaves are written to atomically, always,
- * and all else (TLB flushes, dirty tracking) goes by the value that was replaced, which
- * the helpers return.  Everything that is not shadow-present, a frozen SPTE and MMIO
- * among it, belongs to whoever holds mmu_lock; so do SPTEs that point to tables, where
- * nobody looks at A.
+ * What nested guests without A/D bits map is not for fast_page_fault(): such a leaf is
+ * made anew by FNAME(page_fault), with mmu_lock held for write.
  *
- * The dirty state of a page is in its folio, and nowhere else, once an SPTE that can
- * become writable maps it: faults and prefetches mark the folio while they hold mmu_lock
- * and a reference (kvm_mmu_dirty_mapped_pfn()).  Write-back starts with an invalidation,
- * so that the next write faults, and marks it again.  The ager may therefore take W from
- * an SPTE without telling anybody, and must not mark folios: it may be late, when the
- * page has already been written back and belongs to somebody else.
+ * Holders of mmu_lock exchange a leaf if a plain store could lose more than its age, see
+ * spte_has_volatile_bits(), and go by the value that was there: for TLB flushes, and for
+ * what they tell the page.  Where A, and D or not W, are set with A/D bits enabled, they
+ * store plainly.  That may undo what the ager did to A since they looked, which is as if
+ * it had come before: the page counts as used once more.
+ *
+ * Everything that is not shadow-present, a frozen SPTE and MMIO among it, belongs to the
+ * holders of mmu_lock; so do SPTEs that point to tables, of which nobody looks at A.
+ *
+ * The ager must not mark pages dirty: it may be late, when the page has been written back
+ * and belongs to somebody else.  So a page is marked when it is mapped, if it can become
+ * writable: faults and prefetches still hold mmu_lock and a reference then.  Write-back
+ * starts with an invalidation, so that the next write faults, and marks the page again.
+ * The ager may therefore take W from an SPTE and tell nobody.
+ *
+ * None of this is for 32-bit kernels: they take mmu_lock to age.
  */
 #ifndef __KVM_X86_MMU_SPTE_VOLATILE_H
 #define __KVM_X86_MMU_SPTE_VOLATILE_H
@@ -37,9 +43,19 @@
 #include "spte.h"
 
 /*
- * What becomes of an accessed, shadow-present leaf SPTE when it is aged.  Without A/D bits
- * nothing can be done with the page until fast_page_fault() puts R and X back, which this
- * saves, and W if the SPTE is MMU-writable.
+ * May R, W and X of a leaf change without mmu_lock?  Where the ager holds it too, only
+ * fast_page_fault() changes them, and only if the leaf is access-tracked.
+ */
+static inline bool spte_rwx_volatile(u64 spte)
+{
+	return IS_ENABLED(CONFIG_KVM_MMU_LOCKLESS_AGING) ? !spte_ad_enabled(spte) :
+							   is_access_track_spte(spte);
+}
+
+/*
+ * What becomes of an accessed, shadow-present leaf SPTE when it is aged: what
+ * mark_spte_for_access_track() makes of it, inline.  Without A/D bits nothing can be done
+ * with the page until a fault puts R and X back, which this saves, and W if it may.
  */
 static __always_inline u64 spte_mkold(u64 spte)
 {
@@ -50,50 +66,62 @@ static __always_inline u64 spte_mkold(u64 spte)
 	return spte & ~shadow_acc_track_mask;
 }
 
+#ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
 /*
- * Replace a shadow-present leaf by one that maps the same page, with mmu_lock held for
- * write.  @old is what @new was made from.  If they agree on A, what hardware or an ager
- * does to A meanwhile stays.  Returns what was replaced.
+ * One look and one cmpxchg, as in a lockless walk; for SPTEs that are found by rmaps.
+ * Returns whether the SPTE was young.
  */
-static __always_inline u64 spte_replace(u64 *sptep, u64 old, u64 new)
-{
-	const u64 keep = (old ^ new) & shadow_accessed_mask ? 0 : shadow_accessed_mask;
-	u64 seen = old;
-
-	do {
-		new = (new & ~keep) | (seen & keep);
-	} while (!try_cmpxchg64(sptep, &seen, new));
-
-	return seen;
-}
-
-/* One look and one cmpxchg, as in a lockless walk; for SPTEs that are found by rmaps. */
-static __always_inline void spte_age(u64 *sptep, bool clear, struct pgtable_walk_stats *stats)
+static __always_inline bool spte_age(u64 *sptep, bool clear, struct pgtable_walk_stats *stats)
 {
 	u64 spte = READ_ONCE(*sptep);
 
 	/* Zapped, but not off the rmap yet. */
 	if (!is_shadow_present_pte(spte))
-		return;
+		return false;
 
 	stats->visited++;
 	if (!is_accessed_spte(spte))
-		return;
+		return false;
 
 	stats->young++;
-	if (!clear)
-		return;
+	if (clear) {
+		pgtable_walk_stall();
+		if (!try_cmpxchg64(sptep, &spte, spte_mkold(spte)))
+			stats->lost++;
+	}
+	return true;
+}
+#endif
 
-	pgtable_walk_stall();
-	if (!try_cmpxchg64(sptep, &spte, spte_mkold(spte)))
-		stats->lost++;
+/* Are pages marked dirty when they are mapped?  See the top of this file. */
+static inline bool kvm_mmu_maps_dirty(void)
+{
+	return IS_ENABLED(CONFIG_KVM_MMU_LOCKLESS_AGING);
 }
 
 /* A fault has mapped @pfn, or tried to: before mmu_lock and the reference are dropped. */
 static inline void kvm_mmu_dirty_mapped_pfn(struct kvm_page_fault *fault, kvm_pfn_t pfn, int r)
 {
-	if (r != RET_PF_RETRY && fault->map_writable && !is_error_noslot_pfn(pfn))
+	if (kvm_mmu_maps_dirty() && r != RET_PF_RETRY && fault->map_writable &&
+	    !is_error_noslot_pfn(pfn))
 		kvm_set_pfn_dirty(pfn);
+}
+
+/* A prefetch has mapped a page, which it got for writing: drops the reference. */
+static inline void kvm_mmu_release_prefetched_page(struct page *page)
+{
+	if (kvm_mmu_maps_dirty())
+		kvm_release_page_dirty(page);
+	else
+		put_page(page);
+}
+
+static inline void kvm_mmu_release_prefetched_pfn(kvm_pfn_t pfn)
+{
+	if (kvm_mmu_maps_dirty())
+		kvm_release_pfn_dirty(pfn);
+	else
+		kvm_release_pfn_clean(pfn);
 }
 
 #endif /* __KVM_X86_MMU_SPTE_VOLATILE_H */

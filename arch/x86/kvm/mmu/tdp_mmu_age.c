@@ -22,6 +22,7 @@
 #include <linux/rculist.h>
 
 #include "mmu_internal.h"
+#include "mmutrace.h"
 #include "spte_format.h"
 #include "tdp_mmu.h"
 
@@ -44,6 +45,31 @@ static noinline void tdp_mmu_age_wanted(const struct pgtable_tree *tree,
 	pgtable_age_batch(&spte_format, tree, batch);
 }
 
+/* The same while kvm_tdp_mmu_spte_changed is on, which is emitted from within the loop. */
+static void spte_trace_changed(const struct pgtable_entry *entry, const vpte_t *sptep, vpte_t new)
+{
+	trace_kvm_tdp_mmu_spte_changed(kvm_mmu_page_as_id(sptep_to_sp((u64 *)sptep)),
+				       gpa_to_gfn(entry->addr), entry->level + PG_LEVEL_4K,
+				       entry->pte, new);
+}
+
+static const struct pgtable_format spte_traced_format = {
+	SPTE_FORMAT,
+	.changed	= spte_trace_changed,
+};
+
+static noinline bool tdp_mmu_trace_clear(const struct pgtable_tree *tree, u64 start, u64 end,
+					 struct pgtable_walk_stats *stats)
+{
+	return pgtable_age_range(&spte_traced_format, tree, start, end, true, stats);
+}
+
+static noinline void tdp_mmu_trace_wanted(const struct pgtable_tree *tree,
+					  struct pgtable_age_batch *batch)
+{
+	pgtable_age_batch(&spte_traced_format, tree, batch);
+}
+
 /*
  * Is this a valid root of the address space, of which a gfn may be mapped by several, e.g.
  * if vCPUs differ in CPUID?  kvm_tdp_mmu_invalidate_all_roots() may be changing the role.
@@ -63,7 +89,6 @@ static bool tdp_mmu_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear
 	struct pgtable_walk_stats stats = {};
 	struct kvm_mmu_page *root;
 	struct pgtable_tree tree;
-	bool young = false;
 
 	kvm_age_assert_locks(kvm, range);
 
@@ -72,17 +97,19 @@ static bool tdp_mmu_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear
 		if (!tdp_mmu_root_is_aged(root, range->slot->as_id, &tree))
 			continue;
 
-		if (clear)
-			young |= tdp_mmu_age_clear(&tree, start, end, &stats);
-		else
-			young = tdp_mmu_age_test(&tree, start, end, &stats);
-		if (young && !clear)
-			break;
+		if (!clear) {
+			if (tdp_mmu_age_test(&tree, start, end, &stats))
+				break;
+		} else if (trace_kvm_tdp_mmu_spte_changed_enabled()) {
+			tdp_mmu_trace_clear(&tree, start, end, &stats);
+		} else {
+			tdp_mmu_age_clear(&tree, start, end, &stats);
+		}
 	}
 	rcu_read_unlock();
 
 	pgtable_walk_account_age(start, end, clear, &stats);
-	return young;
+	return stats.young;
 }
 
 bool kvm_tdp_mmu_age_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
@@ -101,8 +128,14 @@ void kvm_tdp_mmu_age_batch(struct kvm *kvm, int as_id, struct pgtable_age_batch 
 	struct pgtable_tree tree;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link)
-		if (tdp_mmu_root_is_aged(root, as_id, &tree))
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
+		if (!tdp_mmu_root_is_aged(root, as_id, &tree))
+			continue;
+
+		if (trace_kvm_tdp_mmu_spte_changed_enabled())
+			tdp_mmu_trace_wanted(&tree, batch);
+		else
 			tdp_mmu_age_wanted(&tree, batch);
+	}
 	rcu_read_unlock();
 }

@@ -12,18 +12,26 @@
 /// the page again. Zapping goes on marking what was written, which costs nothing more.
 ///
 /// A page that is writable in the host and that the guest only reads is now marked too.
+/// 32-bit kernels go on as before: they age with mmu_lock held.
 // Options: --macro-file-builtins fname.h
 // File: arch/x86/kvm/mmu/mmu.c
+// Hunks: 6.12 - 1
 // Hunks: 6.12 direct_pte_prefetch_many 1
 // Hunks: 6.12 direct_page_fault 1
 // Hunks: 6.12 kvm_tdp_mmu_page_fault 1
-// Applied: 6.12 direct_pte_prefetch_many \bkvm_release_page_dirty\b
+// Applied: 6.12 - "spte_volatile\.h"
+// Applied: 6.12 direct_pte_prefetch_many \bkvm_mmu_release_prefetched_page\b
 // Applied: 6.12 direct_page_fault \bkvm_mmu_dirty_mapped_pfn\b
 // Applied: 6.12 kvm_tdp_mmu_page_fault \bkvm_mmu_dirty_mapped_pfn\b
 // File: arch/x86/kvm/mmu/paging_tmpl.h
 // Hunks: 6.12 FNAME 2
 // Applied: 6.12 FNAME \bkvm_mmu_dirty_mapped_pfn\b
-// Applied: 6.12 FNAME \bkvm_release_pfn_dirty\b
+// Applied: 6.12 FNAME \bkvm_mmu_release_prefetched_pfn\b
+
+@@
+@@
+ #include "spte.h"
++#include "spte_volatile.h"
 
 @@
 @@
@@ -31,7 +39,7 @@
  {
  	<...
 -	put_page(
-+	kvm_release_page_dirty(
++	kvm_mmu_release_prefetched_page(
  	...);
  	...>
  }
@@ -42,7 +50,7 @@
  {
  	<...
 -	kvm_release_pfn_clean(
-+	kvm_release_pfn_dirty(
++	kvm_mmu_release_prefetched_pfn(
  	...);
  	...>
  }

@@ -5,32 +5,54 @@
 /// all the SPTEs, and only mmu_lock keeps the list and the pages with the SPTEs from being
 /// freed. RCU is no help, for neither is freed by it.
 ///
-/// Use a bit of the head as its lock. All who change a list take it, and drop it with
-/// the store of the new head; that is one locked instruction for each SPTE mapped or
-/// unmapped by the shadow MMU, none by the TDP MMU. All who hold mmu_lock and read lists
-/// do so as before, and mask the bit. Descriptors are freed after the lock was dropped,
-/// and what is zapped as a whole is taken off its head first.
+/// Use a bit of the head as its lock. All who change a list hold mmu_lock for write, which
+/// lockdep now checks, take the bit, and drop it with the store of the new head; that is
+/// one locked instruction for each SPTE mapped or unmapped by the shadow MMU, none by the
+/// TDP MMU. All who hold mmu_lock and read lists do so as before, and mask the bit.
+/// Descriptors are freed after the lock was dropped, and what is zapped as a whole is
+/// taken off its head first.
 ///
-/// An iterator of its own finds SPTEs that have been zapped and are on a list still. What
-/// was a BUG_ON() for all others becomes a warning and an end of the list.
+/// Make the head an atomic_long_t, so that code which reads it as a number, and would take
+/// the lock bit for a part of it, does not build.
+///
+/// SPTEs that have been zapped and are still on a list are nothing special to the walkers
+/// without mmu_lock. All others check that an SPTE is present by BUG_ON(), at each step
+/// of the iteration. Make that a warning, in for_each_rmap_spte() only, which goes on
+/// with the next SPTE. Unlinking a shadow page from its parents must not leave out any.
+// File: arch/x86/include/asm/kvm_host.h
+// Hunks: 6.12 struct kvm_rmap_head 1
+// Applied: 6.12 struct kvm_rmap_head \batomic_long_t\b
 // File: arch/x86/kvm/mmu/mmu.c
 // Hunks: 6.12 - 1
 // Hunks: 6.12 pte_list_add 8
-// Hunks: 6.12 pte_list_desc_remove_entry 6
+// Hunks: 6.12 pte_list_desc_remove_entry 4
 // Hunks: 6.12 pte_list_remove 7
 // Hunks: 6.12 kvm_zap_all_rmap_sptes 5
 // Hunks: 6.12 pte_list_count 4
 // Hunks: 6.12 rmap_get_first 5
 // Hunks: 6.12 rmap_get_next 1
 // Hunks: 6.12 slot_rmap_walk_next 1
+// Hunks: 6.12 __rmap_add 1
+// Hunks: 6.12 mmu_page_add_parent_pte 2
+// Hunks: 6.12 __link_shadow_page 1
 // Hunks: 6.12 mmu_page_zap_pte 1
 // Applied: 6.12 - "rmap_lock\.h"
 // Applied: 6.12 pte_list_count !rmap_head->val
 // Applied: 6.12 kvm_zap_all_rmap_sptes !rmap_head->val
+// Applied: 6.12 rmap_get_first !rmap_head->val
 // Applied: 6.12 slot_rmap_walk_next !rmap->val
 // Applied: 6.12 mmu_page_zap_pte !parent_ptes\.val
 // Applied: 6.12 pte_list_add \bkvm_rmap_unlock\b
 // Applied: 6.12 pte_list_remove \bkvm_rmap_unlock\b
+// Applied: 6.12 pte_list_desc_remove_entry !\bkvm_rmap_unlock\b
+
+@@
+@@
+ struct kvm_rmap_head {
+-	unsigned long val;
++	/* See mmu/rmap_lock.h; not a number, for one bit is a lock. */
++	atomic_long_t val;
+ };
 
 @@
 @@
@@ -39,14 +61,16 @@
 
 @@
 typedef u64;
-identifier cache, spte, rmap_head, count;
+identifier cache, spte, rmap_head, count, desc;
 expression E;
 @@
  pte_list_add(struct kvm_mmu_memory_cache *cache, u64 *spte, struct kvm_rmap_head *rmap_head)
  {
- 	...
+ 	struct pte_list_desc *desc;
++	unsigned long val;
  	int count = 0;
-+	unsigned long val = kvm_rmap_lock(rmap_head);
++
++	val = kvm_rmap_lock(kvm, rmap_head);
  	<...
 (
 -	rmap_head->val = E
@@ -59,95 +83,124 @@ expression E;
 +	val
 )
  	...>
-+	kvm_rmap_unlock(rmap_head, val);
++	kvm_rmap_unlock(kvm, rmap_head, val);
  	return count;
  }
 
 @@
-identifier kvm, rmap_head, desc, i, head_desc;
-expression E;
+typedef u64;
+identifier cache, sp, parent_pte;
 @@
- pte_list_desc_remove_entry(struct kvm *kvm, struct kvm_rmap_head *rmap_head,
-+			    unsigned long val,
-			    struct pte_list_desc *desc, int i)
+ mmu_page_add_parent_pte(
++			 struct kvm *kvm,
+			 struct kvm_mmu_memory_cache *cache, struct kvm_mmu_page *sp, u64 *parent_pte)
+ {
+ 	<...
+ 	pte_list_add(
++		     kvm,
+		     cache, ...);
+ 	...>
+ }
+
+@@
+identifier f = { __rmap_add, __link_shadow_page };
+identifier add = { pte_list_add, mmu_page_add_parent_pte };
+identifier kvm, cache;
+@@
+ f(struct kvm *kvm, struct kvm_mmu_memory_cache *cache, ...)
+ {
+ 	<...
+ 	add(
++	    kvm,
+	    cache, ...)
+ 	...>
+ }
+
+@@
+expression E;
+symbol rmap_head, val;
+@@
+ pte_list_desc_remove_entry(...)
  {
  	<...
 (
 -	rmap_head->val = E
-+	kvm_rmap_unlock(rmap_head, E)
++	*val = E
 |
 -	rmap_head->val
-+	val
++	*val
 )
  	...>
  }
 
 @@
-symbol head_desc, rmap_head, val;
+symbol head_desc;
 @@
  pte_list_desc_remove_entry(...)
  {
  	<...
--	if (head_desc->spte_count)
-+	if (head_desc->spte_count) {
-+		kvm_rmap_unlock(rmap_head, val);
- 		return;
-+	}
+ 	if (head_desc->spte_count)
+-		return;
++		return NULL;
  	...>
+-	mmu_free_pte_list_desc(head_desc);
++	return head_desc;
  }
 
 @@
 typedef u64;
 identifier kvm, spte, rmap_head, desc, i;
-@@
- pte_list_remove(struct kvm *kvm, u64 *spte, struct kvm_rmap_head *rmap_head)
- {
- 	struct pte_list_desc *desc;
-+	unsigned long val = kvm_rmap_lock(rmap_head);
- 	int i;
- 	<...
-(
--	rmap_head->val = 0
-+	val = 0
-|
--	(u64 *)rmap_head->val
-+	(u64 *)val
-|
--	rmap_head->val
-+	val
-|
- 	pte_list_desc_remove_entry(kvm, rmap_head,
-+				   val,
-				   desc, i)
-)
- 	...>
- }
-
-@@
-typedef u64;
-identifier kvm, spte, rmap_head;
 expression e;
 @@
  pte_list_remove(struct kvm *kvm, u64 *spte, struct kvm_rmap_head *rmap_head)
  {
++	struct pte_list_desc *empty = NULL;
+ 	struct pte_list_desc *desc;
++	unsigned long val;
+ 	int i;
++
++	val = kvm_rmap_lock(kvm, rmap_head);
  	<...
- 	if (KVM_BUG_ON_DATA_CORRUPTION(e, kvm))
+(
+ 	if (KVM_BUG_ON_DATA_CORRUPTION(
+-	    !rmap_head->val
++	    !val
+	    , kvm))
 -		return;
 +		goto unlock;
+|
+ 	if (KVM_BUG_ON_DATA_CORRUPTION(
+-	    (u64 *)rmap_head->val != spte
++	    (u64 *)val != spte
+	    , kvm))
+-		return;
++		goto unlock;
+|
+-	rmap_head->val = 0;
++	val = 0;
+|
+-	rmap_head->val
++	val
+)
  	...>
 +unlock:
-+	kvm_rmap_unlock(rmap_head, val);
++	kvm_rmap_unlock(kvm, rmap_head, val);
++	if (empty)
++		mmu_free_pte_list_desc(empty);
  }
 
 @@
+typedef u64;
 identifier kvm, rmap_head;
 symbol out, true, false, i;
 @@
  kvm_zap_all_rmap_sptes(struct kvm *kvm, struct kvm_rmap_head *rmap_head)
  {
  	...
-+	unsigned long val = kvm_rmap_take(rmap_head);
++	unsigned long val;
  	int i;
++
++	val = kvm_rmap_take(kvm, rmap_head);
  	<...
 -	goto out;
 +	return true;
@@ -180,8 +233,8 @@ identifier rmap_head;
 @@
  pte_list_count(struct kvm_rmap_head *rmap_head)
  {
- 	struct pte_list_desc *desc;
 +	const unsigned long val = kvm_rmap_get(rmap_head);
+ 	struct pte_list_desc *desc;
  	...
  }
 

@@ -12,7 +12,11 @@
 ///
 /// Invalid roots are left out, so publish their invalidation as a store of the whole role.
 ///
-/// 32-bit kernels keep mmu_lock: they can't read an SPTE in one go.
+/// To test, ask the TDP MMU first: it finds a young page by one walk, while an rmap may have
+/// hundreds of SPTEs. Either ends at the first that is young.
+///
+/// 32-bit kernels keep mmu_lock, and with it the function that they have: they can't read
+/// an SPTE in one go.
 // File: arch/x86/kvm/mmu/tdp_mmu.c
 // Hunks: 6.12 kvm_tdp_mmu_invalidate_all_roots 1
 // Hunks: 6.12 kvm_tdp_mmu_handle_gfn 1
@@ -24,9 +28,8 @@
 // Applied: 6.12 kvm_tdp_mmu_invalidate_all_roots \bWRITE_ONCE\b
 // File: arch/x86/kvm/mmu/mmu.c
 // Hunks: 6.12 - 1
-// Hunks: 6.12 kvm_rmap_age_gfn_range 1
 // Hunks: 6.12 kvm_age_gfn 1
-// Hunks: 6.12 kvm_test_age_gfn 1
+// Hunks: 6.12 kvm_test_age_gfn 2
 // Applied: 6.12 - <linux/kvm_age\.h>
 // Applied: 6.12 - \bkvm_may_have_shadow_sptes\b
 
@@ -66,18 +69,29 @@ symbol true;
 +#include <linux/kvm_age.h>
 
 @@
-type T;
-@@
--static T kvm_rmap_age_gfn_range(...) { ... }
-
-@@
-identifier f = { kvm_age_gfn, kvm_test_age_gfn };
 identifier kvm, range;
 @@
- f(struct kvm *kvm, struct kvm_gfn_range *range)
+ kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
  {
  	<...
 -	kvm_memslots_have_rmaps(kvm)
 +	kvm_may_have_shadow_sptes(kvm)
  	...>
+ }
+
+@@
+identifier kvm, range, young;
+symbol false, true, tdp_mmu_enabled;
+@@
+ kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+ {
+ 	bool young = false;
+-	if (kvm_memslots_have_rmaps(kvm))
+-		young = kvm_rmap_age_gfn_range(kvm, range, true);
+ 	if (tdp_mmu_enabled)
+-		young |= kvm_tdp_mmu_test_age_gfn(kvm, range);
++		young = kvm_tdp_mmu_test_age_gfn(kvm, range);
++	if (!young && kvm_may_have_shadow_sptes(kvm))
++		young = kvm_rmap_age_gfn_range(kvm, range, true);
+ 	return young;
  }
