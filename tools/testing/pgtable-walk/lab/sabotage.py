@@ -5,8 +5,8 @@
 Each block of the lists is one way: what is broken (Name, File, Replace, By, as in cocci/sabotage.list), which
 kernel of the lab to build (Kernel, default debug), on which machine to boot it (Machine, default the first),
 with which kernel arguments (Args) and which test as in a plan (Run), and a regular expression that the console
-must then match (Says).  The tree is put back as it was, unless this is killed: remove it then, and 'make
-apply' makes it anew.
+must then match (Says).  "Run: build" is for what must not even build: Says is then about the end of the build's
+log.  The tree is put back as it was, unless this is killed: remove it then, and 'make apply' makes it anew.
 """
 import argparse
 import os
@@ -41,6 +41,9 @@ def run(args, sabotage):
     try:
         source.write_text(sabotaged(text, sabotage), encoding="utf-8")
         failed, output = make(args, f"ours-{kernel}")
+        if sabotage["Run"] == "build":
+            return [] if failed and re.search(sabotage["Says"], output) else [
+                f"the kernel builds, or for another reason does not:\n{output[-2000:]}"]
         if failed:
             return [f"the kernel does not build:\n{output[-2000:]}"]
         failed, output = make(args, "boot-plan", f"MACHINE={machine}", f"KERNEL={kernel}", f"PLAN={plan}",

@@ -54,14 +54,37 @@ static const char *backing_file;
 
 #define PAGES(nr)	((size_t)(nr) << LA_PAGE_SHIFT)
 
+/* Whether the notifier is asked by bitmaps, a bit for each page. */
+static bool by_batch;
+
+/* How many bits of a batch were young. */
+static uint64_t batch(struct la_vm *v, const char *op, char *mem, uint64_t page, uint64_t nr,
+		      uint64_t step)
+{
+	return la_age(v->age, op, mem + PAGES(page), PAGES(nr), PAGES(step)).young;
+}
+
 static uint64_t count_young(struct la_vm *v, char *mem, uint64_t page, uint64_t nr)
 {
+	if (by_batch)
+		return batch(v, "batch-test", mem, page, nr, 1);
 	return la_test(v->age, mem + PAGES(page), PAGES(nr));
 }
 
+/* In as few calls as it takes. */
 static bool clear_range(struct la_vm *v, char *mem, uint64_t page, uint64_t nr)
 {
+	if (by_batch)
+		return batch(v, "batch-clear", mem, page, nr, 1);
 	return la_clear_range(v->age, mem + PAGES(page), PAGES(nr));
+}
+
+/* Returns how many were young. */
+static uint64_t clear_pages(struct la_vm *v, char *mem, uint64_t page, uint64_t nr)
+{
+	if (by_batch)
+		return batch(v, "batch-clear", mem, page, nr, 1);
+	return la_clear_pages(v->age, mem + PAGES(page), PAGES(nr));
 }
 
 /* What the last steps of a test did to mmu_lock is what the switch says. */
@@ -161,8 +184,8 @@ static void test_smm_pages_aged(void)
 	/* What only SMM maps */
 	smm_write(&v, ram, LA_GPA, nr);
 	TEST_ASSERT_EQ(count_young(&v, mem, 0, nr), nr);
-	TEST_ASSERT_EQ(la_clear_pages(v.age, mem, PAGES(nr)), nr);
-	TEST_ASSERT_EQ(la_clear_pages(v.age, mem, PAGES(nr)), 0);
+	TEST_ASSERT_EQ(clear_pages(&v, mem, 0, nr), nr);
+	TEST_ASSERT_EQ(clear_pages(&v, mem, 0, nr), 0);
 	la_flush_tlb(&v);
 	smm_write(&v, ram, LA_GPA + PAGES(nr - 1), 1);
 	TEST_ASSERT_EQ(count_young(&v, mem, 0, nr), 1);
@@ -174,7 +197,7 @@ static void test_smm_pages_aged(void)
 		la_add_slot(&v, LA_SLOT, 0, gpas[i], gpas[i], mem, PAGES(nr));
 		smm_write(&v, ram, LA_GPA, nr);
 		la_touch(&v, LA_OP_WRITE, gpas[i], nr);
-		la_clear_pages(v.age, mem, PAGES(nr));
+		clear_pages(&v, mem, 0, nr);
 		TEST_ASSERT_EQ(count_young(&v, mem, 0, nr), 0);
 
 		/* Young in either */
@@ -202,6 +225,12 @@ static void test_smm_pages_aged(void)
 		la_del_slot(&v, LA_SLOT);
 	}
 	la_vm_free(&v);
+}
+
+static void test_smm_pages_aged_by_batch(void)
+{
+	by_batch = true;
+	test_smm_pages_aged();
 }
 
 /*
@@ -423,6 +452,12 @@ static void test_aliases_aged(void)
 	la_vm_free(&a.v);
 }
 
+static void test_aliases_aged_by_batch(void)
+{
+	by_batch = true;
+	test_aliases_aged();
+}
+
 /*
  * L1 is vCPU 1. With nested paging L2's pages are mapped by the shadow MMU alone, without
  * by a root of their own, which has the very same gpas as L1's.
@@ -446,16 +481,16 @@ static void l2_pages_aged(bool nested_paging)
 	TEST_ASSERT(clear_range(&v, mem, 0, nr), "Young in L2, and not seen");
 	TEST_ASSERT_EQ(la_stats_read().young, nr);
 	TEST_ASSERT_EQ(la_stats_read().visited, nr);
-	TEST_ASSERT_EQ(la_clear_pages(v.age, mem, PAGES(nr)), 0);
+	TEST_ASSERT_EQ(clear_pages(&v, mem, 0, nr), 0);
 	la_flush_tlb(&v);
 	la_touch(&v, LA_OP_READ, LA_GPA + PAGES(77), 1);
 	TEST_ASSERT_EQ(count_young(&v, mem, 0, nr), 1);
-	TEST_ASSERT_EQ(la_clear_pages(v.age, mem, PAGES(nr)), 1);
+	TEST_ASSERT_EQ(clear_pages(&v, mem, 0, nr), 1);
 
 	/* Young in L1, in L2, in both */
 	la_vcpu_do(&v, 1, LA_OP_WRITE, LA_GPA, both, 0);
 	TEST_ASSERT_EQ(count_young(&v, mem, 0, nr), both);
-	TEST_ASSERT_EQ(la_clear_pages(v.age, mem, PAGES(nr)), both);
+	TEST_ASSERT_EQ(clear_pages(&v, mem, 0, nr), both);
 	for (i = 1; i <= 3; i++) {
 		la_flush_tlb(&v);
 		la_stats_zero();
@@ -477,6 +512,9 @@ static void l2_pages_aged(bool nested_paging)
 		la_touch(&v, LA_OP_WRITE, huge_gpa + PAGES(300), 1);
 		TEST_ASSERT_EQ(count_young(&v, huge, 0, LA_TABLE_PAGES), LA_TABLE_PAGES);
 		TEST_ASSERT(clear_range(&v, huge, 77, 2), "A huge leaf of L2 is not young");
+		/* Other pages of it may be of interest to others than who asks for a batch. */
+		TEST_ASSERT_EQ(clear_range(&v, huge, 0, LA_TABLE_PAGES),
+			       by_batch && la_get_lockless());
 		TEST_ASSERT(!clear_range(&v, huge, 0, LA_TABLE_PAGES), "Not old after one call");
 	}
 	la_vm_free(&v);
@@ -487,8 +525,20 @@ static void test_l2_pages_aged(void)
 	l2_pages_aged(true);
 }
 
+static void test_l2_pages_aged_by_batch(void)
+{
+	by_batch = true;
+	l2_pages_aged(true);
+}
+
 static void test_l2_root_aged(void)
 {
+	l2_pages_aged(false);
+}
+
+static void test_l2_root_aged_by_batch(void)
+{
+	by_batch = true;
 	l2_pages_aged(false);
 }
 
@@ -707,6 +757,53 @@ static void test_huge_leaf_covers_range(void)
 	la_vm_free(&v);
 }
 
+/*
+ * Of a huge leaf all bits are young whose pages it maps, and it is made old only if the
+ * batch is about all of it.
+ */
+static void test_huge_leaf_by_batch(void)
+{
+	const uint64_t T = LA_TABLE_PAGES, gpa = LA_TABLE_GPA(2);
+	const struct {
+		uint64_t page;			/* that is touched */
+		uint64_t first, nr, step;	/* of the batch; 512 bits at a time */
+		uint64_t young;
+		bool whole;
+	} cases[] = {
+		{ T + 300, T + 10, 7, 1, 7 }, { T + 300, T, T, 1, T, true },
+		{ T + 1, T, 1, 1, 1 }, { T, 2 * T - 1, 2, 1, 1 }, { T + 5, T + 1, T - 1, 1, T - 1 },
+		{ T + 5, T - 1, T, 1, T - 1 }, { 2 * T + 9, T + 511, 2, 1, 1 },
+		{ T + 5, 0, 3 * T, 8, T / 8, true }, { T + 5, 8, 3 * T - 8, 8, T / 8, true },
+		{ T + 5, T + 8, T, 8, T / 8 - 1 }, { 2 * T, 0, 3 * T, T, 1, true },
+	};
+	char *mem = la_alloc_hugetlb(3 * LA_TABLE_SIZE);
+	struct la_vm v;
+	int i;
+
+	la_vm_create(&v, 1);
+	la_add_huge_slot(&v, LA_SLOT, 0, gpa, gpa, mem, 3 * LA_TABLE_SIZE);
+	v.step = LA_TABLE_SIZE;
+	la_touch(&v, LA_OP_WRITE, gpa, 3);
+	v.step = LA_PAGE_SIZE;
+	TEST_ASSERT_EQ(la_clear_pages(v.age, mem, 3 * LA_TABLE_SIZE), 3);
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		const uint64_t first = cases[i].first, nr = cases[i].nr, step = cases[i].step;
+		const uint64_t left = T * !cases[i].whole;
+
+		la_flush_tlb(&v);
+		la_touch(&v, LA_OP_READ, gpa + PAGES(cases[i].page), 1);
+		TEST_ASSERT_EQ(batch(&v, "batch-test", mem, first, nr, step), cases[i].young);
+		TEST_ASSERT_EQ(count_young(&v, mem, 0, 3 * T), T);
+		TEST_ASSERT_EQ(batch(&v, "batch-clear", mem, first, nr, step), cases[i].young);
+		TEST_ASSERT(count_young(&v, mem, 0, 3 * T) == left,
+			    "Page %lu touched, batch of [%lu, +%lu) by %lu cleared: %lu pages are young",
+			    cases[i].page, first, nr, step, count_young(&v, mem, 0, 3 * T));
+		TEST_ASSERT_EQ(la_clear_range(v.age, mem, 3 * LA_TABLE_SIZE), !cases[i].whole);
+	}
+	la_vm_free(&v);
+}
+
 #define HUGE_GPA	LA_TABLE_GPA(0)
 #define HUGE_LEAVES	2UL
 #define HUGE_BYTES	(HUGE_LEAVES * LA_TABLE_SIZE)
@@ -842,31 +939,41 @@ static const char *no_spte_event(void)
 	return tracefs() ? NULL : "tracefs with kvm_tdp_mmu_spte_changed";
 }
 
-static void test_dirty_bit_stays(void)
+static void trace_sptes(bool on)
 {
-	const uint64_t accessed = host_cpu_is_intel ? BIT(8) : BIT(5);
-	const uint64_t dirty = host_cpu_is_intel ? BIT(9) : BIT(6);
-	const uint64_t nr = 64, first = LA_GPA >> LA_PAGE_SHIFT;
-	unsigned long long gfn, old, new;
-	char path[128], line[512], *at;
-	uint64_t zapped = 0;
-	struct la_vm v;
-	FILE *trace;
-	char *mem;
-
-	la_vm_create(&v, 1);
-	mem = la_alloc(PAGES(nr));
-	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, PAGES(nr));
-	la_touch(&v, LA_OP_WRITE, LA_GPA, nr);
-	TEST_ASSERT_EQ(la_clear_pages(v.age, mem, PAGES(nr)), nr);
+	char path[128];
 
 	/* To open it like this empties it. */
 	snprintf(path, sizeof(path), "%strace", tracefs());
-	close(open(path, O_WRONLY | O_TRUNC));
+	if (on)
+		close(open(path, O_WRONLY | O_TRUNC));
 	snprintf(path, sizeof(path), "%s" SPTE_EVENT "enable", tracefs());
-	la_write(path, "1");
-	drop(mem, PAGES(nr));
-	la_write(path, "0");
+	la_write(path, on ? "1" : "0");
+}
+
+#define SPTE_A	(host_cpu_is_intel ? BIT(8) : BIT(5))
+#define SPTE_D	(host_cpu_is_intel ? BIT(9) : BIT(6))
+
+static void must_be_old_and_dirty(uint64_t gfn, uint64_t old, uint64_t new)
+{
+	TEST_ASSERT(!(old & SPTE_A), "gfn %#lx: SPTE %#lx was made old", gfn, old);
+	TEST_ASSERT(old & SPTE_D, "gfn %#lx: SPTE %#lx was written to", gfn, old);
+}
+
+static void must_become_old(uint64_t gfn, uint64_t old, uint64_t new)
+{
+	TEST_ASSERT(old & SPTE_A && new == (old & ~SPTE_A),
+		    "gfn %#lx: SPTE %#lx became %#lx, and was to become old", gfn, old, new);
+}
+
+/* Returns how many changes of the SPTEs were traced. */
+static uint64_t read_trace(uint64_t first, uint64_t nr,
+			   void (*check)(uint64_t gfn, uint64_t old, uint64_t new))
+{
+	unsigned long long gfn, old, new;
+	char path[128], line[512], *at;
+	uint64_t changes = 0;
+	FILE *trace;
 
 	snprintf(path, sizeof(path), "%strace", tracefs());
 	trace = fopen(path, "r");
@@ -879,12 +986,125 @@ static void test_dirty_bit_stays(void)
 			continue;
 		if (gfn < first || gfn >= first + nr)
 			continue;
-		zapped++;
-		TEST_ASSERT(!(old & accessed), "gfn %#llx: SPTE %#llx was made old", gfn, old);
-		TEST_ASSERT(old & dirty, "gfn %#llx: SPTE %#llx was written to", gfn, old);
+		changes++;
+		check(gfn, old, new);
 	}
 	fclose(trace);
-	TEST_ASSERT_EQ(zapped, nr);
+	return changes;
+}
+
+static void test_dirty_bit_stays(void)
+{
+	const uint64_t nr = 64;
+	struct la_vm v;
+	char *mem;
+
+	la_vm_create(&v, 1);
+	mem = la_alloc(PAGES(nr));
+	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, PAGES(nr));
+	la_touch(&v, LA_OP_WRITE, LA_GPA, nr);
+	TEST_ASSERT_EQ(la_clear_pages(v.age, mem, PAGES(nr)), nr);
+
+	trace_sptes(true);
+	drop(mem, PAGES(nr));
+	trace_sptes(false);
+	TEST_ASSERT_EQ(read_trace(LA_GPA >> LA_PAGE_SHIFT, nr, must_be_old_and_dirty), nr);
+	la_vm_free(&v);
+}
+
+/* Aging is a change like others to those who trace SPTEs. */
+static void test_aging_is_traced(void)
+{
+	const uint64_t nr = 64, touched = 40;
+	struct la_vm v;
+	char *mem;
+	int i;
+
+	la_vm_create(&v, 1);
+	mem = la_alloc(PAGES(nr));
+	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, PAGES(nr));
+	la_touch(&v, LA_OP_WRITE, LA_GPA, nr);
+	TEST_ASSERT_EQ(la_clear_pages(v.age, mem, PAGES(nr)), nr);
+
+	for (i = 0; i < 3; i++) {
+		by_batch = i == 2;
+		la_flush_tlb(&v);
+		la_touch(&v, LA_OP_READ, LA_GPA, touched);
+		trace_sptes(true);
+		TEST_ASSERT_EQ(count_young(&v, mem, 0, nr), touched);
+		if (i)
+			TEST_ASSERT(clear_range(&v, mem, 0, nr), "Nothing is young");
+		else
+			TEST_ASSERT_EQ(clear_pages(&v, mem, 0, nr), touched);
+		TEST_ASSERT_EQ(count_young(&v, mem, 0, nr), 0);
+		trace_sptes(false);
+		TEST_ASSERT_EQ(read_trace(LA_GPA >> LA_PAGE_SHIFT, nr, must_become_old), touched);
+	}
+	la_vm_free(&v);
+}
+
+/*
+ * A page that is mapped writable is dirty from then on, though the guest only reads it: an
+ * ager may take from SPTEs what says that it was written to. Pages that the host may drop
+ * are clean before.
+ */
+
+#define PAGEMAP		"/proc/self/pagemap"
+#define PAGEMAP_PFN	((1UL << 55) - 1)
+#define KPAGEFLAGS	"/proc/kpageflags"
+#define KPF_DIRTY	4
+
+static bool is_dirty(int pagemap, int kpageflags, char *addr)
+{
+	off_t offset = ((unsigned long)addr >> LA_PAGE_SHIFT) * 8;
+	uint64_t pfn, flags;
+
+	TEST_ASSERT(pread(pagemap, &pfn, 8, offset) == 8 && (pfn & PAGEMAP_PFN),
+		    "No page frame number in " PAGEMAP "; CAP_SYS_ADMIN is needed");
+	TEST_ASSERT(pread(kpageflags, &flags, 8, (pfn & PAGEMAP_PFN) * 8) == 8,
+		    "read of " KPAGEFLAGS ": %s", strerror(errno));
+	return flags & BIT(KPF_DIRTY);
+}
+
+static const char *no_page_flags(void)
+{
+	return access(KPAGEFLAGS, R_OK) ? KPAGEFLAGS " (CONFIG_PROC_PAGE_MONITOR)" : NULL;
+}
+
+static void test_mapped_is_dirty(void)
+{
+	const int pagemap = open(PAGEMAP, O_RDONLY), kpageflags = open(KPAGEFLAGS, O_RDONLY);
+	const uint64_t nr = 256, step = 16;
+	uint64_t page, dirty = 0;
+	struct la_vm v;
+	char *mem;
+
+	la_vm_create(&v, 1);
+	mem = la_alloc(PAGES(nr));
+	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, PAGES(nr));
+	memset(mem, 1, PAGES(nr));
+	TEST_ASSERT(!madvise(mem, PAGES(nr), MADV_FREE), "MADV_FREE: %s", strerror(errno));
+	for (page = 0; page < nr; page++)
+		TEST_ASSERT(!is_dirty(pagemap, kpageflags, mem + PAGES(page)),
+			    "Page %lu is dirty before the guest has it", page);
+
+	v.step = PAGES(step);
+	la_touch(&v, LA_OP_READ, LA_GPA, nr / step);
+	v.step = LA_PAGE_SIZE;
+	la_stats_zero();
+	count_young(&v, mem, 0, nr);
+	for (page = 0; page < nr; page++) {
+		bool is = is_dirty(pagemap, kpageflags, mem + PAGES(page));
+
+		TEST_ASSERT(is || page % step, "Page %lu is mapped writable, and clean", page);
+		dirty += is;
+	}
+
+	/* The neighbours that the shadow MMU prefetched are, too. */
+	TEST_ASSERT_EQ(dirty, la_stats_read().visited);
+	ksft_print_msg("%lu pages read, %lu mapped\n", nr / step, dirty);
+	close(pagemap);
+	close(kpageflags);
 	la_vm_free(&v);
 }
 
@@ -1304,12 +1524,19 @@ static void test_mmio_left_alone(void)
 
 static struct race_test tests[] = {
 	{ "smm_pages_aged",	test_smm_pages_aged,	no_smm,		true },
+	{ "smm_pages_aged_by_batch", test_smm_pages_aged_by_batch, no_smm, true },
 	{ "l2_pages_aged",	test_l2_pages_aged,	no_nested_npt,	true },
+	{ "l2_pages_aged_by_batch", test_l2_pages_aged_by_batch, no_nested_npt, true },
 	{ "l2_root_aged",	test_l2_root_aged,	no_nested_svm,	true },
+	{ "l2_root_aged_by_batch", test_l2_root_aged_by_batch, no_nested_svm, true },
 	{ "aliases_aged",	test_aliases_aged,	no_aliases,	true },
+	{ "aliases_aged_by_batch", test_aliases_aged_by_batch, no_aliases, true },
 	{ "huge_leaf_covers_range", test_huge_leaf_covers_range, no_hugetlb, true },
+	{ "huge_leaf_by_batch",	test_huge_leaf_by_batch, no_hugetlb },
 	{ "mmio_left_alone",	test_mmio_left_alone,	NULL,		true },
 	{ "dirty_bit_stays",	test_dirty_bit_stays,	no_spte_event,	true },
+	{ "aging_is_traced",	test_aging_is_traced,	no_spte_event,	true },
+	{ "mapped_is_dirty",	test_mapped_is_dirty,	no_page_flags },
 	{ "huge_split_and_recovery", test_huge_split_and_recovery, no_hugetlb },
 	{ "huge_eager_split",	test_huge_eager_split,	no_tdp_mmu },
 	{ "nx_recovery",	test_nx_recovery,	no_nx_huge_pages },
