@@ -180,9 +180,10 @@ static __always_inline void vpte_unfreeze(vpte_t *ptep, vpte_t new)
  */
 static __always_inline void vpte_link_table(vpte_t *ptep, vpte_t table_pte)
 {
-	/* Without SMP the release is a compiler barrier, which hardware walkers don't see. */
-	if (!IS_ENABLED(CONFIG_SMP))
+	if (!IS_ENABLED(CONFIG_SMP)) {
+		/* The release is for the compiler only then, and hardware walkers don't see it. */
 		wmb();
+	}
 	/* Pairs with the address dependency of vpte_read(). */
 	smp_store_release(ptep, table_pte);
 }

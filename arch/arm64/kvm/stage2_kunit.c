@@ -563,12 +563,12 @@ static void test_teardown_in_parts(struct kunit *test)
 	KUNIT_EXPECT_GE(test, parts, 9U);
 	KUNIT_EXPECT_LT(test, parts, 1000U);
 	KUNIT_EXPECT_EQ(test, stage2_kunit_tables, 0);
-	KUNIT_EXPECT_EQ(test, page_count(virt_to_page(pgt.pgd)), 1);
-	KUNIT_EXPECT_NULL(test, memchr_inv((void __force *)pgt.pgd, 0, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, page_count(virt_to_page((__force void *)pgt.pgd)), 1);
+	KUNIT_EXPECT_NULL(test, memchr_inv((__force void *)pgt.pgd, 0, PAGE_SIZE));
 
 	kvm_pgtable_stage2_destroy(&pgt);
 	KUNIT_EXPECT_EQ(test, stage2_kunit_tables, 0);
-	KUNIT_EXPECT_PTR_EQ(test, (void __force *)pgt.pgd, NULL);
+	KUNIT_EXPECT_FALSE(test, pgt.pgd);
 }
 
 static struct kunit_case stage2_entries_cases[] = {
