@@ -1135,7 +1135,7 @@ static void *user_main(void *arg)
 /* Each has so many goes, however slow the machine is. */
 static void against_guest(bool reclaim)
 {
-	const uint64_t pages = 2 * LA_CHUNK_PAGES, goes = 30;
+	const uint64_t pages = 2 * LA_CHUNK_PAGES, goes = 12;
 	struct user u = { .pages = pages };
 	uint64_t passes = 0, batches, lost;
 	struct la_stats stats;
