@@ -7,7 +7,7 @@
 /// for the age of the page are told by the flag.
 // File: arch/arm64/kvm/mmu.c
 // Hunks: 6.12 handle_access_fault 3
-// Applied: 6.12 handle_access_fault !\bkvm_set_pfn_accessed\b
+// Applied: 6.12 handle_access_fault ^\tkvm_pgtable_stage2_mkyoung\b
 
 @@
 typedef kvm_pte_t;

@@ -81,7 +81,7 @@ static bool run_case(const struct kunit_suite *suite, const struct kunit_case *t
 	memset(&test, 0, sizeof(test));
 	snprintf(obituary, sizeof(obituary), "    not ok %d %s # crashed or hung\nnot ok %s\n", nr,
 		 test_case->name, suite->name);
-	alarm(60);
+	alarm(300);
 	if (!setjmp(test.abort)) {
 		if (suite->init && suite->init(&test))
 			kunit_fail(&test, suite->name, 0, "init to work");
