@@ -46,7 +46,8 @@ static inline bool lru_gen_consults(struct mm_struct *mm)
 
 /*
  * The bitmaps are left alone until there is a question: most address spaces have nobody
- * to ask. No notifier comes or goes while the caller holds what keeps its VMA in place.
+ * to ask. None comes while the caller holds what keeps its VMA in place, for that takes
+ * all locks of the address space; one that goes is not asked any more, and no harm is done.
  */
 static inline void lru_gen_age_init(struct lru_gen_age *age, struct mm_struct *mm)
 {

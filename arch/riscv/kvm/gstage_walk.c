@@ -13,7 +13,8 @@
  *	only cover leaf entries.  When it returns, a vCPU in the guest has left it and
  *	fences before it enters again.  A vCPU outside of the guest may not have fenced
  *	yet: it does before it enters, and before it looks at guest memory by HLV or HLVX
- *	(guest_read.c), so that no hardware walk starts from what it still caches.
+ *	(guest_read.c), so that no access by the guest or by KVM starts from what
+ *	it still caches.
  *   -> RCU grace period: no ager can hold a pointer to it
  *   -> free
  *

@@ -110,10 +110,10 @@ static inline void kvm_mmu_dirty_mapped_pfn(struct kvm_page_fault *fault, kvm_pf
 /* A prefetch has mapped a page, which it got for writing: drops the reference. */
 static inline void kvm_mmu_release_prefetched_page(struct page *page)
 {
+	/* Dirty, but not accessed: the guest has not touched it. */
 	if (kvm_mmu_maps_dirty())
-		kvm_release_page_dirty(page);
-	else
-		put_page(page);
+		kvm_set_pfn_dirty(page_to_pfn(page));
+	put_page(page);
 }
 
 static inline void kvm_mmu_release_prefetched_pfn(kvm_pfn_t pfn)
