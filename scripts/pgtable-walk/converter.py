@@ -55,14 +55,15 @@ import tempfile
 import time
 import zlib
 
-from transaction import (SIGNALS, Refused, Transaction, Unfinished, interrupted, listen, lock,
-                         recover, sha256)
+from transaction import (DONE, JOURNAL, SIGNALS, Refused, Transaction, Unfinished, digest, interrupted,
+                         listen, lock, recover, sha256, unsafe)
 
 OVERLAY_DIRS = ("arch", "include", "lib", "virt", "mm", "Documentation",
                 "tools/testing/selftests", "scripts/coccinelle/pgtable-walk/check")
 CONVERT_DIR = "scripts/coccinelle/pgtable-walk/convert"
 CHECK_DIR = "scripts/coccinelle/pgtable-walk/check"
 MANIFEST = ".pgtable-walk.json"
+OWNER = ".pgtable-walk-apply"     # in our directories for temporary files
 FORMAT = 2              # of the manifest; 1 had no key 'format'
 # Untracked files of the overlay that are copied too: no editor's backups, no objects.
 SOURCES = re.compile(r"[^.#][^#~]*(?<!\.mod)\.(?:[chS]|rst|cocci)|Kconfig|Makefile|\.kunitconfig")
@@ -581,6 +582,10 @@ def overlay_writes(root, kdir, known):
 
 # ---- undoing ----
 
+# It may be no edit but another version of Linux.
+MOVED = (f"; or, if the tree was moved to another version since, restore its own files, as with git checkout, "
+         f"and remove {MANIFEST}")
+
 LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -621,7 +626,8 @@ def undone(path, entry, there, directory):
         if last and begin <= last[1] and side != last[3]:
             mine = change if side == 0 else last
             raise Refused(f"{path}:{mine[0] + 1 + (shift if side == 0 else shift - moved(last))}: an "
-                          "edit made after apply touches what a conversion changed: take the edit back first")
+                          "edit made after apply touches what a conversion changed: take the edit back first"
+                          + MOVED)
         shift += moved(change) if side == 0 else 0
         last = change
     both = sorted(theirs + [c for c in back if c not in theirs])
@@ -666,6 +672,9 @@ def read_manifest(kdir):
             record["converted"] = {path: {"hash": h} for path, h in found["converted"].items()}
             record["dirs"] = sorted({str(d) for path in found["new"] for d in pathlib.PurePath(path).parents
                                      if d.name})
+        paths = [*record["new"], *record["dirs"], *(p for p, entry in record["converted"].items() if entry["hash"])]
+        if why := next(filter(None, (unsafe(kdir, p) for p in paths)), ""):
+            raise Refused(f"{kdir / MANIFEST}: damaged ({why}): restore it, or the tree")
         return record
     except FileNotFoundError:
         return record
@@ -695,7 +704,7 @@ def stock_texts(kdir, record, directory):
         if "stock" not in entry:
             continue
         if not (kdir / path).is_file():
-            raise Refused(f"{path}: removed since it was converted by {name_of(record)}: restore it")
+            raise Refused(f"{path}: removed since it was converted by {name_of(record)}: restore it{MOVED}")
         texts[path] = undone(path, entry, read_text(kdir / path), directory)
     return texts
 
@@ -802,38 +811,52 @@ def chosen_base(kdir, conversions):
 
 @contextlib.contextmanager
 def staging():
-    """A temporary directory; those of runs that were killed are removed first."""
+    """A temporary directory; those of runs that were killed are removed first, which are
+    named as tempfile does it, and have our mark."""
     top = pathlib.Path(tempfile.gettempdir())
-    for old in top.glob("pgtable-walk-apply-*"):
+    for old in top.glob("pgtable-walk-apply-" + "[a-z0-9_]" * 8):
         with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime < 600 or old.stat().st_uid != os.geteuid():
+            if old.is_symlink() or not (old / OWNER).is_file() or \
+               time.time() - old.stat().st_mtime < 600 or old.stat().st_uid != os.geteuid():
                 continue
             fcntl.flock(os.open(old, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(old)
     with tempfile.TemporaryDirectory(prefix="pgtable-walk-apply-") as directory:
         fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_EX)
         try:
+            (pathlib.Path(directory) / OWNER).touch()
             yield pathlib.Path(directory)
         except OSError:
             full(directory)
             raise
 
 
-def is_applied(conversions, base, stage):
-    return all(m.holds(stage.text(s.path, c.stem + ".cocci"))
-               for c in conversions for s in c.sections if base in s.hunks for m in s.marks[base]) and \
-        all(e.present(stage.text(e.path, e.where)) for c in conversions for e in c.edits_for(base))
+def kept(conversions, base, path, entry, there):
+    """Whether all that shows in a converted file that it is converted still does, after an edit."""
+    stock = unpack(entry["stock"])
+    ours = patched(stock, entry["patch"])
+    return there != stock and all(
+        [m.holds(there) or not m.holds(ours)
+         for c in conversions for s in c.sections if s.path == path for m in s.marks.get(base, ())] +
+        [e.present(there) or not e.present(ours)
+         for c in conversions for e in c.edits_for(base) if e.path == path])
 
 
-def up_to_date(conversions, base, kdir, source, record, directory):
-    """Whether all conversions are in the tree as they are here; edits do not matter."""
-    if source != kdir:
-        return all(sha256(encode(read_text(kdir / path))) == entry["hash"] and
-                   "stock" in entry and read_text(source / path) == unpack(entry["stock"])
-                   for path, entry in record["converted"].items())
-    with contextlib.suppress(Refused):
-        return is_applied(conversions, base, Stage(kdir, directory / "there"))
-    return False
+def up_to_date(conversions, base, kdir, source, record):
+    """The converted files that were edited since, None if they have to be converted anew."""
+    edited = []
+    for path, entry in record["converted"].items():
+        if "stock" not in entry or not (kdir / path).is_file() or \
+           source != kdir and read_text(source / path) != unpack(entry["stock"]):
+            return None
+        there = read_text(kdir / path)
+        if sha256(encode(there)) != entry["hash"]:
+            with contextlib.suppress(Refused):
+                if source == kdir and kept(conversions, base, path, entry, there):
+                    edited.append(path)
+                    continue
+            return None
+    return edited
 
 
 def converted_writes(stage, kdir, source, record, directory):
@@ -857,13 +880,16 @@ def converted_writes(stage, kdir, source, record, directory):
 
 
 def converted_stage(conversions, base, kdir, source, record, directory, root, say):
-    """The tree's files as they should be, and whether they had to be converted for that."""
-    if record["conversions"] == conversion_hashes(root) and \
-       up_to_date(conversions, base, kdir, source, record, directory):
+    """The tree's files as they should be, whether they had to be converted for that, and
+    whether the checks have not seen them."""
+    edited = None
+    if record["conversions"] == conversion_hashes(root):
+        edited = up_to_date(conversions, base, kdir, source, record)
+    if edited is not None:
         stage = Stage(kdir, directory / "stage")
         for path in record["converted"]:
             stage.file(path, MANIFEST)
-        return stage, False
+        return stage, False, bool(edited)
     texts = {}
     if source == kdir:
         refuse_without_stock(kdir, record, True)
@@ -873,7 +899,7 @@ def converted_stage(conversions, base, kdir, source, record, directory, root, sa
     stage = Stage(source, directory / "stage", texts)
     (directory / "stage").mkdir()
     convert_all(conversions, base, stage, root, say)
-    return stage, True
+    return stage, True, True
 
 
 def apply(args, say):
@@ -883,20 +909,20 @@ def apply(args, say):
     source = args.source.resolve() if args.source else kdir
     if tree_version(source) != base:
         raise Refused(f"{source}: not the Linux {base} that {kdir} is")
-    record = opened(kdir, say, [*overlay_files(root), MANIFEST, *(p for c in conversions for p in c.paths(base))])
+    record, read = opened(kdir, say, [*overlay_files(root), MANIFEST, *(p for c in conversions for p in c.paths(base))])
     if not shutil.which("spatch") and subprocess.run([HERE / "need", "coccinelle"],
                                                      check=False).returncode:
         raise Refused("spatch is missing")
 
     with staging() as directory:
-        stage, fresh = converted_stage(conversions, base, kdir, source, record, directory, root, say)
+        stage, fresh, unseen = converted_stage(conversions, base, kdir, source, record, directory, root, say)
         writes, new = overlay_writes(root, kdir, record["new"])
         changed, converted = {}, record["converted"]
         if fresh:
             changed, converted = converted_writes(stage, kdir, source, record, directory)
         if both := new.keys() & converted.keys():
             raise Refused(f"{min(both)}: both a new file of ours and one that a conversion changes")
-        if fresh or writes:
+        if unseen or writes:
             check(stage, root, source, new)
     files = f"{len(new)} new files, {len(converted)} converted"
     count = len([c for c in conversions if c.paths(base)])
@@ -910,22 +936,29 @@ def apply(args, say):
         return f"{args.kdir}: Linux {base}, can be converted: {count} conversions, {files}"
     modes = {p: 0o755 if os.access(root / p, os.X_OK) else 0o644 for p in new}
     manifest = (json.dumps(made, indent=1) + "\n").encode()
-    transaction.commit({**writes, **changed, MANIFEST: manifest}, modes, record["dirs"])
+    transaction.commit({**writes, **changed, MANIFEST: manifest}, modes, record["dirs"], read)
     return f"{args.kdir}: Linux {base}, has pgtable-walk now: {count} conversions, {files}"
 
 
 def opened(kdir, say, paths):
-    """Lock the tree, put it in order if a run was killed, and read its record."""
+    """Lock the tree, put it in order if a run was killed, and read its record.  Returns it,
+    and {path: digest} of all that may be written, from before anything of it was used."""
     lock(kdir)
+    for path in (JOURNAL, DONE, *paths):
+        if why := unsafe(kdir, path):
+            raise Refused(f"{why}: only files and directories of the tree itself are written to")
     if text := recover(kdir, paths):
         say(text)
-    return read_manifest(kdir)
+    known = digest(kdir / MANIFEST)
+    record = read_manifest(kdir)
+    read = {path: digest(kdir / path) for path in {*paths, *record["new"], *record["converted"]}}
+    return record, {**read, MANIFEST: known}
 
 
 def undo(args, say):
     kdir, root = args.kdir.resolve(), args.overlay_root.resolve()
     tree_version(kdir)
-    record = opened(kdir, say, [*overlay_files(root), MANIFEST])
+    record, read = opened(kdir, say, [*overlay_files(root), MANIFEST])
     if not (kdir / MANIFEST).is_file():
         if there := [p for p in overlay_files(root) if (kdir / p).is_file()]:
             raise Refused(f"{kdir}: has {there[0]}, but no {MANIFEST} that says what it was before: "
@@ -935,19 +968,19 @@ def undo(args, say):
     with staging() as directory:
         texts = stock_texts(kdir, record, directory)
     writes = {path: encode(text) for path, text in texts.items() if text != read_text(kdir / path)}
-    kept = []
+    left = []
     for path, known in record["new"].items():
         if (kdir / path).is_file():
             if sha256((kdir / path).read_bytes()) == known:
                 writes[path] = None
             else:
-                kept.append(path)
-    more = f"; kept, as they were edited: {', '.join(kept)}" if kept else ""
+                left.append(path)
+    more = f"; kept, as they were edited: {', '.join(left)}" if left else ""
     if args.check_only:
         return f"{args.kdir}: can be undone: {len(writes)} files{more}"
-    Transaction(kdir).commit({**writes, MANIFEST: None}, {}, record["dirs"])
+    Transaction(kdir).commit({**writes, MANIFEST: None}, {}, record["dirs"], read)
     return f"{args.kdir}: is without pgtable-walk now: {len(texts)} files as before, " \
-           f"{len(record['new']) - len(kept)} removed{more}"
+           f"{len(record['new']) - len(left)} removed{more}"
 
 
 def main():
@@ -964,6 +997,7 @@ def main():
                         metavar="DIR", help="take new files and conversions from here")
     parser.add_argument("kdir", type=pathlib.Path, metavar="KDIR", help="the kernel source tree")
     args = parser.parse_args()
+    args.kdir = args.kdir.expanduser()      # make KDIR=~/linux: not every shell does that
     listen()
     say = (lambda line: None) if args.quiet else (lambda line: print(line, flush=True))
     try:

@@ -10,7 +10,7 @@ import sys
 import time
 
 import transaction
-from converter import MANIFEST
+from converter import MANIFEST, OWNER
 from testbench import APPLY, BASE_FILES, CONVERT, FAKE_C, HERE, HOOKS, put, snapshot
 
 
@@ -270,7 +270,8 @@ def commits(b, code, *changes):
              f"sys.path.insert(0, {str(HERE)!r})\nsys.dont_write_bytecode = True\nimport transaction as t\n" \
              f"tree = pathlib.Path({str(b.tree)!r})\nt.lock(tree)\n{code}\nprint(t.recover(tree, []))\n"
     for writes in changes:
-        script += f"t.Transaction(tree).commit({writes!r}, {{}}, ['lib/new/deep', 'lib/new'])\n"
+        script += f"read = {{p: t.digest(tree / p) for p in {list(writes)!r}}}\n" \
+                  f"t.Transaction(tree).commit({writes!r}, {{}}, ['lib/new/deep', 'lib/new'], read)\n"
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
 
@@ -389,14 +390,278 @@ def test_killed_by_version_without_journal(b):
         b.applied()
         now = b.contents()
         assert {**now, MANIFEST: 0} == {**converted, MANIFEST: 0}, (done, sorted(set(now) ^ set(converted)))
-    put(b.tree, {"lib/.Kconfig.apply-old": "left while cleaning up", "kernel/.fake.c.apply-old": "too"})
+
+
+def test_saved_files_that_nobody_claims(b):
+    """Without a journal and a new file beside it: one whose place is empty goes back there,
+    any other may be the user's."""
+    (b.tree / "lib/Kconfig").rename(b.tree / "lib/.Kconfig.apply-old")
+    put(b.tree, {"lib/.Makefile.apply-old": "mine"})
+    out = b.run()
+    assert out.returncode == 1 and "lib/.Makefile.apply-old: in the way" in out.stderr, out
+    assert (b.tree / "lib/Kconfig").read_text() == BASE_FILES["lib/Kconfig"]
+    assert (b.tree / "lib/.Makefile.apply-old").read_text() == "mine"
+    put(b.tree, {"lib/.Makefile.apply-new": "mine too"})
+    (b.tree / "lib/.Makefile.apply-old").unlink()
+    put(b.tree, {"kernel/.fake.c.apply-old": "mine", "kernel/.other.c.apply-old": "mine"})
+    (b.tree / "lib/.Makefile.apply-new").unlink()
+    b.refused("kernel/.fake.c.apply-old", "in the way")
+    (b.tree / "kernel/.fake.c.apply-old").unlink()
     b.applied()
-    assert {**b.contents(), MANIFEST: 0} == {**converted, MANIFEST: 0}
+    assert (b.tree / "kernel/.other.c.apply-old").read_text() == "mine"
 
 
 def test_temporary_files_of_killed_run(b):
-    put(b.tmp, {"pgtable-walk-apply-dead/file": "x", "pgtable-walk-apply-young/file": "x", "other/file": "x"})
-    for name in ("dead", "young"):
-        os.utime(b.tmp / f"pgtable-walk-apply-{name}", (1, 1) if name == "dead" else None)
+    """Those with our mark, named as we name them, and old enough."""
+    names = ("dead0000", "young000", "unmarked", "dead0000-of-the-user", "sh_rt")
+    for name in names:
+        directory = b.tmp / f"pgtable-walk-apply-{name}"
+        put(directory, {"stage/file": "x"} if name == "unmarked" else {"stage/file": "x", OWNER: ""})
+        os.utime(directory, None if name == "young000" else (1, 1))
     b.applied()
-    assert sorted(p.name for p in b.tmp.iterdir()) == ["other", "pgtable-walk-apply-young"]
+    assert sorted(p.name for p in b.tmp.iterdir()) == sorted(f"pgtable-walk-apply-{n}" for n in names[1:])
+
+
+# ---- edited while apply is at work ----
+
+# What is done to the tree at the first call of a function of a module.
+MEANWHILE = """
+real_{name} = {place}.{name}
+def meanwhile(*args, **kwargs):
+    {place}.{name} = real_{name}
+    {do}
+    return real_{name}(*args, **kwargs)
+{place}.{name} = meanwhile
+"""
+
+
+def meanwhile(b, place, name, path, text):
+    where = b.tree / path
+    do = f"open({str(where)!r}, 'w').write({text!r})" if text else f"os.remove({str(where)!r})"
+    return MEANWHILE.format(place=place, name=name, do=do)
+
+
+def test_saved_meanwhile(b):
+    """While spatch runs, while the new files are written, and just before the swap."""
+    stock = b.contents()
+    for place, name in (("m", "convert_all"), ("m", "overlay_writes"), ("t.Transaction", "write"),
+                        ("t.Transaction", "swap")):
+        for path, text in (("kernel/fake.c", FAKE_C.replace("// fake", "// saved")), ("lib/Makefile", "saved\n"),
+                           ("lib/Kconfig", None), ("include/linux/walk_fake.h", "mine\n")):
+            if path.startswith("include"):
+                (b.tree / "include/linux").mkdir(parents=True)
+            # What is seen before anything is written leaves no need to go back.
+            early = "t.Transaction.write = None\n" if place == "m" else ""
+            out = b.patched(early + meanwhile(b, place, name, path, text))
+            lines = out.stderr.splitlines()
+            assert out.returncode == 1 and len(lines) == 1 and path in lines[0], (name, path, out)
+            there = b.contents()
+            assert (there.pop(path)[1].decode() if text else there.pop(path, None)) == text, (name, path)
+            there.pop("include", None), there.pop("include/linux", None)
+            assert there == {p: v for p, v in stock.items() if p != path}, (name, path)
+            shutil.rmtree(b.tree)
+            put(b.tree, BASE_FILES)
+            for p, v in stock.items():
+                if v:
+                    (b.tree / p).chmod(v[0] & 0o777)
+
+
+def test_saved_meanwhile_when_undoing(b):
+    b.applied()
+    converted = b.contents()
+    for place, name in (("m", "stock_texts"), ("t.Transaction", "write"), ("t.Transaction", "swap")):
+        text = converted["kernel/fake.c"][1].decode()
+        out = b.patched(meanwhile(b, place, name, "kernel/fake.c", text + "// saved\n"), "--undo")
+        assert out.returncode == 1 and "kernel/fake.c: changed while" in out.stderr, out
+        assert (b.tree / "kernel/fake.c").read_text() == text + "// saved\n"
+        put(b.tree, {"kernel/fake.c": text})
+        assert b.contents() == converted
+
+
+# ---- paths that lead out of the tree ----
+
+def test_record_names_files_elsewhere(b):
+    victim = b.dir / "victim"
+    victim.mkdir()
+    put(victim, {"file": "x"})
+    known = transaction.sha256(b"x")
+    b.applied()
+    record = (b.tree / MANIFEST).read_text()
+    (b.tree / "way").symlink_to(victim)
+    for path in (str(victim / "file"), "../victim/file", "lib/../../victim/file", "way/file", "./lib/x", "lib//x"):
+        for key, value in (("new", known), ("converted", {"hash": known}), ("dirs", None)):
+            changed = json.loads(record)
+            if value is None:
+                changed[key].append(path)
+            else:
+                changed[key][path] = value
+            (b.tree / MANIFEST).write_text(json.dumps(changed))
+            b.refused(MANIFEST, "damaged", args=("--undo",))
+            assert (victim / "file").exists()
+    b.refused(MANIFEST, "damaged")
+    (b.tree / MANIFEST).write_text(record)
+    b.applied("--undo")
+
+
+def test_journal_names_files_elsewhere(b):
+    victim = b.dir / "victim"
+    put(victim, {"file": "x", ".old.apply-old": "x"})
+    (b.tree / "way").symlink_to(victim)
+    whole = everything_in(victim)
+    for path in (str(victim / "file"), "../victim/file", "way/file", "way/old", 7):
+        for journal in ({"files": {str(path): [None, transaction.sha256(b"x")]}, "made": [], "gone": []},
+                        {"files": {}, "made": [path], "gone": [path]}):
+            for name in (transaction.JOURNAL, transaction.DONE):
+                put(b.tree, {name: json.dumps(journal)})
+                if str(path) != "7" or not journal["files"]:
+                    b.refused(name, "damaged")
+                (b.tree / name).unlink(missing_ok=True)
+                assert everything_in(victim) == whole
+    put(b.tree, {transaction.JOURNAL: "[]"})
+    b.refused(transaction.JOURNAL, "damaged")
+
+
+def everything_in(directory):
+    return {p.name: p.read_bytes() for p in directory.iterdir()}
+
+
+def test_links_in_the_tree(b):
+    """A converted file that is one, a directory above it, one above a new file, the record."""
+    for link in ("kernel/fake.c", "kernel", "lib/pgtable-walk", "include", MANIFEST):
+        there, away = b.tree / link, b.dir / "away"
+        shutil.rmtree(away, ignore_errors=True)
+        if there.is_dir():
+            shutil.copytree(there, away)
+            shutil.rmtree(there)
+        elif there.exists():
+            away.write_bytes(there.read_bytes())
+            there.unlink()
+        elif link != MANIFEST:
+            away.mkdir()
+        else:
+            away.write_text("{}")
+        there.symlink_to(away)
+        before = snapshot(away)
+        b.refused(f"{link} is a symbolic link")
+        assert snapshot(away) == before
+        there.unlink()
+        shutil.rmtree(b.tree)
+        put(b.tree, BASE_FILES)
+        if away.is_file():
+            away.unlink()
+
+
+# ---- stock files put back ----
+
+def test_checkout_after_it_was_killed(b):
+    """What git checkout put back is no edit."""
+    stock = b.contents()
+    reached = 0
+    for after in range(18, 40):
+        out = b.patched(KILL_AT.format(after=after))
+        if out.returncode == 0:
+            break
+        if (b.tree / transaction.JOURNAL).exists():
+            old = [p for p in b.tree.rglob(".*.apply-old")]
+            reached += bool(old)
+            put(b.tree, BASE_FILES)
+        b.applied("--undo")
+        assert b.contents() == stock, after
+    assert reached > 2, reached
+
+
+def test_checkout_after_apply(b):
+    stock = b.contents()
+    b.applied()
+    converted = b.contents()
+    put(b.tree, BASE_FILES)
+    b.applied()
+    assert b.contents() == converted
+    put(b.tree, BASE_FILES)
+    newer(b)
+    b.applied()
+    put(b.tree, BASE_FILES)
+    b.applied("--undo")
+    assert b.contents() == stock
+
+
+def test_moved_to_another_version(b):
+    b.applied()
+    put(b.tree, {"kernel/fake.c": FAKE_C.replace("old_call(a", "other_call(a")})
+    for args in ((), ("--undo",)):
+        b.refused("kernel/fake.c:", "another version", f"remove {MANIFEST}", args=args)
+    (b.tree / "lib/Makefile").unlink()
+    put(b.tree, {"kernel/fake.c": FAKE_C})
+    for args in ((), ("--undo",)):
+        b.refused("lib/Makefile", "another version", f"remove {MANIFEST}", args=args)
+    put(b.tree, BASE_FILES)
+    (b.tree / MANIFEST).unlink()
+    b.applied()
+
+
+# ---- the same version again ----
+
+def test_again_with_edits(b):
+    """An edit on a converted line stays, unless it takes back what the conversion did; the
+    checks see it."""
+    b.applied()
+    b.edit("kernel/fake.c", "new_call(a + 1);", "new_call(a + 1);\t/* why */")
+    b.edit("lib/Kconfig", "\tselect PGTABLE_WALK\n", "\tselect PGTABLE_WALK\n\tselect MINE\n")
+    edited = b.contents()
+    out = b.applied()
+    assert "nothing to do" in out and len(out.splitlines()) == 1, out
+    assert b.contents() == edited
+    b.edit("lib/Kconfig", "\tselect PGTABLE_WALK\n\tselect MINE\n", "")
+    b.edit("kernel/fake.c", "\t/* why */", "")
+    b.applied()
+    assert "\tselect PGTABLE_WALK\n" in (b.tree / "lib/Kconfig").read_text()
+    put(b.root, {"scripts/coccinelle/pgtable-walk/check/mine.cocci": CHECK})
+    shutil.rmtree(b.tree)
+    put(b.tree, BASE_FILES)
+    put(b.tree, {"virt/kvm/fake.c": "int vm(void)\n{\n\told_call(0);\n\treturn 0;\n}\n"})
+    put(b.root, {f"{CONVERT}/0003-vm.cocci": VM})
+    b.applied()
+    assert "nothing to do" in b.applied()
+    b.edit("virt/kvm/fake.c", "new_call(0)", "new_call(bad())")
+    b.refused("virt/kvm/fake.c:3: ERROR: bad", "mine.cocci")
+
+
+def test_again_after_checkout_without_a_mark(b):
+    """The later of two conversions takes back the mark of the earlier one."""
+    stock = "int vm(void)\n{\n\told_call(0);\n\treturn 0;\n}\n"
+    put(b.tree, {"virt/kvm/fake.c": stock})
+    put(b.root, {f"{CONVERT}/0003-vm.cocci": VM, f"{CONVERT}/0004-vm.cocci": VM.replace(
+        "vm new_call", "vm !new_call").replace("+ new_call(e)", "+ newer_call(e)").replace("- old_call", "- new_call")})
+    b.applied()
+    converted = b.contents()
+    assert "nothing to do" in b.applied()
+    put(b.tree, {"virt/kvm/fake.c": stock})
+    b.applied()
+    assert b.contents() == converted
+
+
+VM = """\
+// SPDX-License-Identifier: GPL-2.0
+/// fake: Call the new thing for VMs
+// File: virt/kvm/fake.c
+// Hunks: 6.12 vm 1
+// Applied: 6.12 vm new_call
+@@
+expression e;
+@@
+- old_call(e)
++ new_call(e)
+"""
+CHECK = """\
+// SPDX-License-Identifier: GPL-2.0
+// Keywords: bad
+virtual report
+@r@
+position p;
+@@
+ bad@p()
+@script:python depends on report@
+p << r.p;
+@@
+coccilib.report.print_report(p[0], "ERROR: bad")
+"""

@@ -39,6 +39,17 @@ def digest(path):
         return None
 
 
+def unsafe(tree, path):
+    """Why a path must not be written to, '' if it may: it has to stay in the tree."""
+    parts = path.split("/")
+    if not all(parts) or {".", ".."} & set(parts) or "\0" in path:
+        return f"'{path}' is not a path in the tree"
+    for depth in range(1, len(parts) + 1):
+        if os.path.islink(tree / "/".join(parts[:depth])):
+            return f"{'/'.join(parts[:depth])} is a symbolic link"
+    return ""
+
+
 def old_name(path):
     return path.with_name(f".{path.name}.apply-old")
 
@@ -86,16 +97,21 @@ def recover(tree, paths):
 
 def read_journal(path):
     try:
-        return json.loads(path.read_text())
-    except ValueError:
-        raise Refused(f"{path}: damaged: restore the tree, and remove this file") from None
+        journal = json.loads(path.read_text())
+        paths = [*journal["made"], *journal["gone"], *(p for p, (_, _) in journal["files"].items())]
+        why = next(filter(None, (unsafe(path.parent, p) for p in paths)), "")
+    except (ValueError, TypeError, AttributeError, KeyError):
+        why = "not a journal"
+    if why:
+        raise Refused(f"{path}: damaged ({why}): restore the tree, and remove this file") from None
+    return journal
 
 
 def roll_back(tree):
     journal = read_journal(tree / JOURNAL)
-    for path, (_, after) in journal["files"].items():
+    for path, (before, after) in journal["files"].items():
         dest = tree / path
-        if os.path.lexists(old_name(dest)) and digest(dest) not in (None, after):
+        if os.path.lexists(old_name(dest)) and digest(dest) not in (None, before, after):
             raise Refused(f"{path}: edited since a run was killed that changed it; {old_name(dest).name} "
                           "is what it was before: move your file away and run again")
     for path, (before, after) in journal["files"].items():
@@ -127,14 +143,13 @@ def recover_without_journal(tree, paths):
             if dest.exists() and dest.stat().st_mtime > old_name(dest).stat().st_ctime:
                 raise Refused(f"{dest}: edited since a run was killed that changed it; {old_name(dest).name} "
                               "is what it was before: move your file away and run again")
-    for dest in strays:
-        if fresh:
-            os.rename(old_name(dest), dest)
-        else:
-            old_name(dest).unlink()
+    # If no new file is left, only one whose place is empty is known to belong there.
+    back = [dest for dest in strays if fresh or not os.path.lexists(dest)]
+    for dest in back:
+        os.rename(old_name(dest), dest)
     for path in fresh:
         path.unlink()
-    return f"{tree}: finished what a run that was killed had left" if strays or fresh else None
+    return f"{tree}: finished what a run that was killed had left" if back or fresh else None
 
 
 def remove_empty(tree, directories):
@@ -155,12 +170,23 @@ class Transaction:
                    if not (self.tree / d).exists()}
         return sorted(missing)
 
-    def commit(self, writes, modes, gone=()):
+    def refuse_changed(self, path, read, place):
+        """Refuse to replace a file that was saved, removed or made since the caller read it."""
+        if digest(place) != read[path]:
+            raise Refused(f"{path}: changed while apply was at work: run again")
+
+    def commit(self, writes, modes, gone, read):
         """writes: {path: data, None to delete}; modes: of files that are new; gone:
-        directories that are removed if they are empty then."""
+        directories that are removed if they are empty then; read: {path: the digest of what
+        the data was made from}."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)     # until the end of the process
-        files = {path: (digest(self.tree / path), None if data is None else sha256(data))
+        files = {path: (read[path], None if data is None else sha256(data))
                  for path, data in sorted(writes.items())}
+        for path in files:
+            self.refuse_changed(path, read, self.tree / path)
+            for name in (old_name(self.tree / path), new_name(self.tree / path)):
+                if os.path.lexists(name):
+                    raise Refused(f"{name}: in the way: move it away")
         journal = self.tree / JOURNAL
         record = {"files": files, "made": self.missing_directories(writes), "gone": list(gone)}
         try:
@@ -177,7 +203,7 @@ class Transaction:
                     dest = self.tree / path
                     self.write(new_name(dest), dest, data, modes.get(path, 0o644))
             for path, data in sorted(writes.items()):
-                self.swap(self.tree / path, data is not None)
+                self.swap(path, data is not None, read)
             os.rename(journal, self.tree / DONE)
         except BaseException:
             self.take_back()
@@ -192,9 +218,11 @@ class Transaction:
                 roll_back(self.tree)
         except OSError as error:
             raise Unfinished(f"{error.filename}: {error.strerror}") from error
+        except Refused as error:
+            raise Unfinished(str(error)) from error
 
     def write(self, temporary, dest, data, mode):
-        with open(temporary, "wb") as f:
+        with open(temporary, "xb") as f:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
@@ -203,9 +231,14 @@ class Transaction:
         else:
             like(temporary, dest.parent, mode)
 
-    def swap(self, dest, written):
+    def swap(self, path, written, read):
+        """What is checked is what was moved away, so that no save can come in between."""
+        dest = self.tree / path
         if os.path.lexists(dest):
             os.rename(dest, old_name(dest))
+            self.refuse_changed(path, read, old_name(dest))
+        else:
+            self.refuse_changed(path, read, dest)
         if written:
             os.rename(new_name(dest), dest)
 
