@@ -15,10 +15,12 @@ endif
 
 # The demo runs on one architecture, all else on all of them, unless some are named.
 KNOWN_ARCHES := arm64 riscv x86
-demo_arches := $(if $(filter undefined,$(origin ARCHES)),arm64,$(ARCHES))
+demo_arches := $(if $(filter undefined,$(origin ARCHES)),arm64,$(value ARCHES))
 # All that there is to check takes longer than an hour, but for one architecture.
 FULL ?= $(if $(filter 1,$(words $(ARCHES))),1)
 ARCHES ?= arm64 riscv x86
+# Recipes get it in their environment, for which make would expand it.
+override ARCHES := $(value ARCHES)
 BASE ?= 6.12
 JOBS ?= $(shell nproc)
 V ?= 0
@@ -40,6 +42,11 @@ endif
 endif
 
 # KDIR is the tree of 'apply' and 'unapply', and has no meaning for what checks a copy of the base.
+ifneq ($(filter apply unapply,$(goals)),)
+ifeq ($(origin KDIR)$(strip $(value KDIR)),command line)
+$(error KDIR is empty: name the tree: make $(goals) KDIR=tree)
+endif
+endif
 ifneq ($(value KDIR),)
 ifeq ($(filter environment,$(origin KDIR)),)
 ifneq ($(filter-out apply unapply,$(goals)),)
@@ -80,7 +87,8 @@ BUILD := build
 STOCK := $(BUILD)/src/linux-$(BASE)-stock
 OURS := $(BUILD)/src/linux-$(BASE)
 TESTS := tools/testing/pgtable-walk
-STAGE := $(SCRIPTS)/stage $(BUILD)
+# The shell's parent is this make: two at once do not count each other's stages.
+STAGE = $(SCRIPTS)/stage $(BUILD) $$PPID
 LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(CURDIR)/$(BUILD) ARCHES="$(ARCHES)" \
 	BASE=$(BASE) V=$(V) FULL=$(FULL)
 HOST = $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(CURDIR)/$(BUILD)/host
@@ -144,22 +152,22 @@ unapply:
 endif
 
 .PHONY: demo
-demo: ARCHES := $(demo_arches)
+demo: override ARCHES := $(demo_arches)
 demo:
-	@rm -f $(BUILD)/stages; $(cache_says)
+	@rm -f $(BUILD)/stages.$$PPID; $(cache_says)
 	@$(STAGE) install $(SCRIPTS)/need $(PKGS_kernel) $(PKGS_cocci)
 	@$(STAGE) apply $(AGAIN) converted
 	@$(STAGE) demo $(LAB) demo
-	@$(STAGE) --report
+	@$(STAGE) --report install apply demo
 
 CHECKS := check-host check-cocci check-static check-kernel
 
 .PHONY: check $(CHECKS)
 check:
-	@rm -f $(BUILD)/stages; $(cache_says)
+	@rm -f $(BUILD)/stages.$$PPID; $(cache_says)
 	@$(STAGE) install $(SCRIPTS)/need $(PKGS_static) && $(STAGE) apply $(AGAIN) converted && \
 	for stage in $(CHECKS); do $(STAGE) $$stage $(AGAIN) $$stage; done; \
-	$(STAGE) --report
+	$(STAGE) --report install apply $(CHECKS)
 
 # No times are judged here: those of bench-host are for people.
 check-host:

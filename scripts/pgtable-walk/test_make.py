@@ -111,6 +111,9 @@ def test_kdir_is_for_one_tree(b):
         clone.refused(goal, f"KDIR={b.tree}", words=("KDIR is for", goal))
     clone.refused("apply", "check", f"KDIR={b.tree}", words=("KDIR is for", "check"))
     clone.refused("unapply", words=("KDIR=tree",))
+    for empty in ("", " "):
+        for goal in ("apply", "unapply"):
+            clone.refused(goal, f"KDIR={empty}", words=("KDIR is empty",))
     for goal in ("apply", "unapply"):
         clone.refused(goal, KDIR=str(b.tree), words=("environment",))
         clone.refused("-e", goal, KDIR=str(b.tree), words=("environment",))
@@ -120,11 +123,24 @@ def test_kdir_is_for_one_tree(b):
     assert "new_call" not in (b.tree / "kernel/fake.c").read_text()
 
 
+def test_kdir_at_home(b):
+    clone = Clone(b)
+    clone.good("apply", "KDIR=~/tree", HOME=str(b.dir))
+    assert "new_call" in (b.tree / "kernel/fake.c").read_text()
+    clone.good("unapply", "KDIR=~/tree", HOME=str(b.dir))
+    assert (b.tree / "kernel/fake.c").read_text() == FAKE_C
+
+
 def test_kdir_runs_nothing(b):
     clone = Clone(b)
     for name in (f"a;touch {b.dir}/ran", f"$(touch {b.dir}/ran)", f"$(shell touch {b.dir}/ran)", f"`touch {b.dir}/ran`",
                  f"a' ; touch {b.dir}/ran; '", "-h", "--help", "a b"):
         clone.refused("apply", f"KDIR={name}", words=("not a kernel source tree",))
+    (clone.dir / "build").mkdir(exist_ok=True)
+    for goals in (("clean",), ("help",), ("apply", f"KDIR={b.tree}"), ("unapply", f"KDIR={b.tree}")):
+        clone.good(*goals, f"ARCHES=$(shell touch {b.dir}/ran)")
+        clone.good(*goals, ARCHES=f"$(shell touch {b.dir}/ran)")
+        assert not (b.dir / "ran").exists(), goals
     for name, value in (("JOBS", f"2;touch {b.dir}/ran"), ("JOBS", ""), ("V", "2"), ("BASE", "9.9"),
                         ("BASE", "../x"), ("FULL", "yes"), ("JOBS", f"$(shell touch {b.dir}/ran)")):
         clone.refused("check-host", f"{name}={value}", words=(name,))
@@ -285,22 +301,25 @@ def test_copy_base_full_disk(b):
         assert everything(b.dir / "disk") == {"copy.lock"}
 
 
-SLOW = 'echo $$ >>"$T/pids"; for last; do :; done; mkdir -p "$last"; echo x >"$last/half"; sleep {}; exec {} "$@"'
+SLOW = 'echo x >"$T/started"; for last; do :; done; mkdir -p "$last"; echo x >"$last/half"; ' \
+       'while [ ! -e "$T/go" ]; do sleep 0.02; done; exec {} "$@"'
 
 
-def copying(b, number, seconds):
-    """A copy that is sent a signal in the middle."""
-    (b.dir / "pids").unlink(missing_ok=True)
-    put(b.dir, {"bin/cp": "#!/bin/sh\n" + SLOW.format(seconds, shutil.which("cp")) + "\n"})
+def copying(b, number):
+    """A copy that is sent a signal in the middle; cp waits there for $T/go."""
+    for name in ("started", "go"):
+        (b.dir / name).unlink(missing_ok=True)
+    put(b.dir, {"bin/cp": "#!/bin/sh\n" + SLOW.format(shutil.which("cp")) + "\n"})
     (b.dir / "bin/cp").chmod(0o755)
     env = {**os.environ, "PATH": f"{b.dir}/bin:{os.environ['PATH']}", "T": str(b.dir)}
-    with subprocess.Popen([HERE / "copy-base", b.tree, b.dir / "copy"], env=env, start_new_session=True) as child:
-        deadline = time.monotonic() + 60
+    with subprocess.Popen([HERE / "copy-base", b.tree, b.dir / "copy"], env=env, start_new_session=True,
+                          stderr=subprocess.DEVNULL) as child:
+        deadline = time.monotonic() + 300
         while not (b.dir / "copy.tmp/half").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         if number == signal.SIGKILL:
             child.kill()        # cp goes on, and keeps the lock
-        elif number:
+        else:
             os.killpg(child.pid, number)
     return child.returncode
 
@@ -308,12 +327,16 @@ def copying(b, number, seconds):
 def test_copy_base_killed(b):
     put(b.tree, {"tree/file": "x"})
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        assert copying(b, number, 2)
-        out = subprocess.run([HERE / "copy-base", b.tree, b.dir / "copy"], capture_output=True, text=True, check=False)
-        assert out.returncode == 0, out
+        assert copying(b, number)
+        with subprocess.Popen([HERE / "copy-base", b.tree, b.dir / "copy"], text=True,
+                              stderr=subprocess.PIPE) as child:
+            said = child.stderr.readline() if number == signal.SIGKILL else ""
+            (b.dir / "go").touch()
+            said += child.stderr.read()
+        assert child.returncode == 0, said
         assert everything(b.dir / "copy") == everything(b.tree)
         assert not (b.dir / "copy.tmp").exists()
-        assert ("waiting for another run" in out.stderr) == (number == signal.SIGKILL), out
+        assert ("waiting for another run" in said) == (number == signal.SIGKILL), said
         shutil.rmtree(b.dir / "copy")
 
 
@@ -324,11 +347,54 @@ def test_copy_base_twice_at_once(b):
     assert everything(b.dir / "copy") == everything(b.tree)
 
 
+def stage(b, *args):
+    return subprocess.run([HERE / "stage", b.dir / "build", *args], capture_output=True, text=True, check=False)
+
+
 def test_stage_counts(b):
-    def stage(*args):
-        return subprocess.run([HERE / "stage", b.dir / "build", *args], capture_output=True, text=True, check=False)
-    assert stage("check-one", "printf", "ok 1 a\nok 2 b # SKIP\n").returncode == 0
-    assert stage("--report").stdout.endswith("\n1 passed, 0 failed, 1 skipped\n")
-    assert stage("check-none", "true").returncode == 1
-    out = stage("--report")
+    assert stage(b, "1", "check-one", "printf", "1..2\nok 1 a\nok 2 b # SKIP\n").returncode == 0
+    assert stage(b, "1", "--report", "check-one").stdout.endswith("\n1 passed, 0 failed, 1 skipped\n")
+    assert stage(b, "1", "check-none", "true").returncode == 1
+    out = stage(b, "1", "--report")
     assert out.returncode == 1 and out.stdout.endswith("\n0 passed, 1 failed\n"), out
+
+
+def test_stage_without_its_results(b):
+    for text, total in (("1..2\nok 1 a # SKIP\nok 2 b # SKIP\n", "0 passed, 1 failed, 2 skipped"),
+                        ("1..3\nok 1 a\nok 2 b\n", "2 passed, 1 failed"),
+                        ("1..1\nok 1 a\n1..2\nok 1 b\n", "2 passed, 1 failed"),
+                        ("1..0 # SKIP\n", "0 passed, 1 failed")):
+        assert stage(b, "1", "check-some", "printf", "%b", text).returncode == 1, text
+        out = stage(b, "1", "--report", "check-some")
+        assert out.returncode == 1 and out.stdout.endswith(f"\n{total}\n"), (text, out)
+    assert stage(b, "1", "install", "printf", "1..2\n").returncode == 0
+
+
+def test_stage_that_died(b):
+    stage(b, "1", "install", "true")
+    stage(b, "1", "check-one", "echo", "ok 1 a")
+    stage(b, "1", "check-two", "sh", "-c", "echo ok 1 a; kill -9 $PPID")
+    out = stage(b, "1", "--report", "install", "check-one", "check-two")
+    assert out.returncode == 1 and out.stdout.endswith("\n1 passed, 1 failed\n") and \
+        "check-two did not get to its end" in out.stdout, out
+    out = stage(b, "1", "--report", "check-one")
+    assert out.returncode == 1 and out.stdout.endswith("\n0 passed, 1 failed\n"), out
+
+
+def test_stages_of_two_jobs(b):
+    stage(b, "1", "check-one", "echo", "ok 1 a")
+    stage(b, "2", "demo", "true")
+    assert "check-one" not in stage(b, "2", "--report", "demo").stdout
+    assert stage(b, "1", "--report", "check-one").stdout.endswith("\n1 passed, 0 failed\n")
+
+
+def test_report_of_make(b):
+    """It knows which stages there must be, and is not that of another make."""
+    clone = Clone(b)
+    put(clone.dir, {"scripts/pgtable-walk/need": "#!/bin/sh\nkill -9 $PPID\n", "build/stages.1": "x 1 1 0 0\n"})
+    (clone.dir / "scripts/pgtable-walk/need").chmod(0o755)
+    out = clone.make("check")
+    assert out.returncode and out.stdout.endswith("\n0 passed, 6 failed\n"), out
+    for goal in ("install", "apply", "check-host", "check-cocci", "check-static", "check-kernel"):
+        assert f"{goal} did not get to its end" in out.stdout, out
+    assert [p.name for p in (clone.dir / "build").glob("stages*")] == ["stages.1"]
