@@ -128,7 +128,8 @@ gstage_unmap_table(const struct pgtable_format *fmt, const struct pgtable_entry 
 }
 
 /* Goes on from addr to change->end, or to the address returned, where it had better yield. */
-static u64 gstage_unmap_some(const struct pgtable_tree *tree, struct gstage_change *change, u64 addr)
+static u64 gstage_unmap_some(const struct pgtable_tree *tree, struct gstage_change *change,
+			     u64 addr)
 {
 	static const struct pgtable_walk_ops ops = {
 		.leaf = gstage_unmap_leaf,
