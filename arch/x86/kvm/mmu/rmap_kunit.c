@@ -247,7 +247,7 @@ static void test_removed_one_by_one(struct kunit *test)
 	}
 }
 
-/* The ager: all that are present if it clears, up to the first young one if it tests. */
+/* Clearing ages all that are present; testing stops at the first young one. */
 static void test_rmap_is_aged(struct kunit *test)
 {
 	struct rmap_kunit *t = test->priv;

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The lock bit of an rmap head, between the lockless ager and those who change the list.
+ * The lock bit of an rmap head.  It protects the list from changes while the lockless
+ * aging walk reads it.
  *
- * Lists of SPTEs change with mmu_lock held for write.  The ager does not take that, so
- * each head has a lock bit of its own.  While the ager holds it, the list stays as it is
- * (pte_list_desc), and so do the pages that hold the SPTEs: a shadow page is freed after
+ * Lists of SPTEs change with mmu_lock held for write.  The aging walk does not take
+ * mmu_lock, so each head has a lock bit of its own.  While the walk holds the bit, neither
+ * the list (pte_list_desc) nor the pages with the SPTEs are freed: a shadow page is freed after
  * all its SPTEs are off their rmaps.  The values of SPTEs may change all the same.
  *
  *  - Holders of mmu_lock for write change a list between kvm_rmap_lock() and
  *    kvm_rmap_unlock(), which stores the new head.  They read lists without locking,
  *    through kvm_rmap_get(): nobody else changes them.
- *  - The ager has kvm_rmap_lock_readonly() and kvm_rmap_unlock_readonly(), and may do no
- *    more than look.  It leaves an empty head alone.
+ *  - The aging walk uses kvm_rmap_lock_readonly() and kvm_rmap_unlock_readonly().  It reads
+ *    the list and never changes it.  It does not lock an empty head.
  *
  * The bit is taken inside of mmu_lock or without it, no other lock is taken inside of it,
  * and it is held for the length of one list with preemption off.  Nothing is freed under
  * it: with PREEMPT_RT that might sleep.
  *
- * Where agers hold mmu_lock (32-bit kernels) there is no lock bit.
+ * 32-bit kernels age with mmu_lock held and have no lock bit.
  */
 #ifndef __KVM_X86_MMU_RMAP_LOCK_H
 #define __KVM_X86_MMU_RMAP_LOCK_H

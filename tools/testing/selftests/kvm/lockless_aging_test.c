@@ -248,6 +248,8 @@ TEST_F_TIMEOUT(aging, flush_reaches_running_vcpu, TIMEOUT)
 	EXPECT_EQ(0, missed) {
 		TH_LOG("%u of %u flushes have not reached the vCPU", missed, rounds);
 	}
+	if (!unseen)
+		SKIP(return, "Without a flush nothing went unseen, so that none could be missed");
 }
 
 TEST_F_TIMEOUT(aging, random_subsets, TIMEOUT)
