@@ -699,7 +699,7 @@ enum vm_end {
 enum vm_other { OTHER_NONE, OTHER_READER, OTHER_MGLRU };
 
 /* Each of these is seen to leave nothing, so there have to be enough for that to show. */
-#define MIN_VMS		4
+#define MIN_VMS		6
 
 struct vm_life {
 	enum vm_end end[2];	/* by turns */
@@ -955,8 +955,13 @@ static void vm_lives(const struct vm_life plan)
 	/* The agers outlive their parent. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 
+	/* One of each first, which make what stays for good. */
+	for (vms = 0; vms < 2; vms++) {
+		*life = plan;
+		vm_lifetime(life, plan.end[vms], &rng);
+	}
 	/* There is nothing in the cgroup, and no VM. */
-	base = usage();
+	base = settled();
 	la_stats_zero();
 	start_ns = la_now_ns();
 	for (vms = 0; vms < MIN_VMS || (plan.other && !other_calls) || !time_is_up(start_ns);
@@ -970,7 +975,9 @@ static void vm_lives(const struct vm_life plan)
 		       other_calls);
 	must_have_aged(calls, plan.ops);
 
-	TEST_ASSERT(usage_returns("cgroup", base, vms, vms / 2, &last), "Memory of VMs is left");
+	/* Less than a page for each VM that ended in one of the two ways. */
+	TEST_ASSERT(usage_returns("cgroup", base, vms, vms / 2 - 1, &last),
+		    "Memory of VMs is left");
 	remove_cgroup();
 }
 
@@ -1128,23 +1135,37 @@ static void interrupt_vms(unsigned int nr)
 		    "A child failed, status %#x", status);
 }
 
+/*
+ * A root that is charged to nobody, four pages on riscv, shows in what is free. So does
+ * what the kernel does by itself, a page or so for each VM if it has sanitizers. A leak
+ * is there each time.
+ */
+static bool memory_returns(void)
+{
+	const int64_t most_kb = 3 * MIN_FAILURES * LA_PAGE_SIZE / SZ_1K;
+	struct usage base, last;
+	int tries;
+
+	for (tries = 0; tries < 4; tries++) {
+		base = settled();
+		interrupt_vms(MIN_FAILURES);
+		TEST_ASSERT(usage_returns("cgroup", base, MIN_FAILURES, MIN_FAILURES / 2, &last),
+			    "Memory of VMs is left");
+		ksft_print_msg("%ld kB of memory unaccounted for at first, %ld in the end\n",
+			       base.unknown, last.unknown);
+		if (last.unknown < base.unknown + most_kb)
+			return true;
+	}
+	return false;
+}
+
 static void test_vm_interrupted(void)
 {
-	const int64_t most_kb = 2 * MIN_FAILURES * LA_PAGE_SIZE / SZ_1K;
-	struct usage base, last;
-
 	TEST_ASSERT(make_cgroup("lockless_aging_stress"), "needs cgroup2 with memory at "
 		    CGROUP_ROOT);
 	/* A few first, which make what stays for good. */
 	interrupt_vms(10);
-	base = settled();
-	interrupt_vms(MIN_FAILURES);
-	TEST_ASSERT(usage_returns("cgroup", base, MIN_FAILURES, MIN_FAILURES / 2, &last),
-		    "Memory of VMs is left");
-	/* What is not charged to the cgroup, such as a root: four pages on riscv. */
-	ksft_print_msg("%ld kB of memory unaccounted for at first, %ld in the end\n",
-		       base.unknown, last.unknown);
-	TEST_ASSERT(last.unknown < base.unknown + most_kb, "Memory of VMs is left");
+	TEST_ASSERT(memory_returns(), "Memory of VMs is left");
 	remove_cgroup();
 }
 
