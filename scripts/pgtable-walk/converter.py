@@ -27,14 +27,24 @@ A conversion all of whose Applied lines hold, on the tree as all conversions
 leave it, is there already.  'Applied: 6.12 f !.' says that f is gone;
 '[!]x' finds a '!x'.
 
-A .edit is a list of blocks for lines that are not C; all text after 'Key: '
-counts, tabs too.  Repeated anchor or Add lines make a block of several lines:
+A .edit is a list of blocks; all text after 'Key: ' counts, tabs too.  Repeated
+anchor or Add lines make a block of several lines:
 
   File: arch/riscv/kvm/Kconfig
   Base: 6.12 7.3                       optional: only on these
   In: config KVM                       optional: down to the next unindented line
   After: 	select KVM_COMMON            or Before:, Replace:, 'At: end'; found once
   Add: 	select PGTABLE_WALK
+
+What a .edit adds to a C file is in a fragment: a file in the directory that has
+the name of the conversion, and the suffix of the C file.  All of it is added but
+the SPDX line that it begins with, and the empty line after that.  Empty lines
+before and after it are for Add:
+
+  File: arch/riscv/kvm/mmu.c
+  Before: static void gstage_unmap(struct kvm *kvm)
+  Fragment: unmap_some.c
+  Add:
 """
 import argparse
 import base64
@@ -67,6 +77,8 @@ OWNER = ".pgtable-walk-apply"     # in our directories for temporary files
 FORMAT = 2              # of the manifest; 1 had no key 'format'
 # Untracked files of the overlay that are copied too: no editor's backups, no objects.
 SOURCES = re.compile(r"[^.#][^#~]*(?<!\.mod)\.(?:[chS]|rst|cocci)|Kconfig|Makefile|\.kunitconfig")
+C_SUFFIXES = (".c", ".h")
+SPDX = re.compile(r"(?://|/\*) SPDX-License-Identifier: [^\n]*\n\n")
 SPATCH = ("spatch", "--very-quiet", "--no-includes", "--include-headers",
           "--timeout", "300", "--in-place")
 HERE = pathlib.Path(__file__).resolve().parent
@@ -232,6 +244,7 @@ class Edit:
     kind: str = ""
     anchor: tuple = ()
     add: tuple = ()
+    fragments: tuple = ()   # the files that some of 'add' is from
 
     def bounds(self, lines):
         if not self.scope:
@@ -291,6 +304,7 @@ def find(lines, block, begin, end):
             if lines[i:i + len(block)] == list(block)]
 
 
+PLACES = ("After", "Before", "Replace", "At")
 NAME = r"(?:(?:struct|union|enum) )?\S+"
 
 
@@ -335,6 +349,23 @@ def parse_cocci(path, conv):
         raise Refused(f"{path.name}: no '// File:' line (see apply.py --help)")
 
 
+def fragment(edit_path, nr, name, edit):
+    """The lines of a fragment that a .edit names."""
+    where, path = f"{edit_path.name}:{nr}", edit_path.with_suffix("") / name
+    if "/" in name or path.suffix not in C_SUFFIXES or path.suffix != pathlib.PurePath(edit.path).suffix:
+        raise Refused(f"{where}: '{name}' is no name of a fragment for {edit.path} (see apply.py --help)")
+    if not path.is_file():
+        raise Refused(f"{where}: there is no fragment {path.parent.name}/{name}")
+    text = read_text(path)
+    head = SPDX.match(text)
+    lines = text[head.end():].split("\n") if head else []
+    if len(lines) < 2 or lines[-1] or not lines[0].strip() or not lines[-2].strip():
+        raise Refused(f"{path.parent.name}/{name}: a fragment is an SPDX line, an empty line, and text that neither "
+                      "begins nor ends with an empty line")
+    edit.fragments += (path,)
+    return tuple(lines[:-1])
+
+
 def parse_edit(path, conv):
     blocks, message = [], []
     for nr, line in enumerate(read_text(path).split("\n"), 1):
@@ -342,7 +373,7 @@ def parse_edit(path, conv):
             message.append(line[4:])
         if not line.strip() or line.startswith("//"):
             continue
-        m = re.match(r"(File|Base|In|After|Before|Replace|At|Add):(?: (.*))?$", line)
+        m = re.match(r"(File|Base|In|After|Before|Replace|At|Add|Fragment):(?: (.*))?$", line)
         key, value = (m[1], m[2] or "") if m else ("", "")
         edit = blocks[-1] if blocks else None
         if key == "File":
@@ -352,14 +383,19 @@ def parse_edit(path, conv):
         elif key == "In" and edit:
             edit.scope = value
         elif key == "Add" and edit and edit.kind:
+            if value.strip() and edit.path.endswith(C_SUFFIXES):
+                raise Refused(f"{path.name}:{nr}: {edit.path} is C: what is added to it goes into a fragment, "
+                              f"{conv.stem}/name{pathlib.PurePath(edit.path).suffix} (see apply.py --help)")
             edit.add += (value,)
-        elif key and edit and edit.kind in ("", key) and not edit.add and \
+        elif key == "Fragment" and edit and edit.kind:
+            edit.add += fragment(path, nr, value.strip(), edit)
+        elif key in PLACES and edit and edit.kind in ("", key) and not edit.add and \
                 (key != "At" or value == "end"):
             edit.kind, edit.anchor = key, edit.anchor + (value,)
         else:
             raise Refused(f"{path.name}:{nr}: not understood: '{line}' (see apply.py --help)")
     if incomplete := [e.where for e in blocks if not e.add]:
-        raise Refused(f"{incomplete[0]}: this block has no anchor or no Add: line")
+        raise Refused(f"{incomplete[0]}: this block has no anchor, or no Add: or Fragment: line")
     conv.edits, conv.message = blocks, conv.message or message
 
 
@@ -374,7 +410,16 @@ def load_conversions(directory):
         (parse_cocci if path.suffix == ".cocci" else parse_edit)(path, conv)
         if not conv.message or not conv.message[0].strip():
             raise Refused(f"{path.name}: no commit message: it begins with '/// subject'")
+    named = {path for conv in found.values() for edit in conv.edits for path in edit.fragments}
+    if unused := [path for path in fragments(directory) if path not in named]:
+        raise Refused(f"{unused[0].relative_to(directory)}: no .edit names this fragment")
     return list(found.values())
+
+
+def fragments(directory):
+    """All that there are in the directories of conversions; editors' backups are none."""
+    return sorted(path for path in directory.glob("[0-9][0-9][0-9][0-9]-*/*")
+                  if path.suffix in C_SUFFIXES and is_source(path.name))
 
 
 # ---- converting ----
@@ -643,8 +688,9 @@ def moved(change):
 
 def conversion_hashes(root):
     """{file name: hash} of what there is to convert with."""
-    return {p.name: sha256(p.read_bytes()) for p in sorted((root / CONVERT_DIR).glob("*")) if
-            p.suffix in (".cocci", ".edit", ".h")}
+    top = root / CONVERT_DIR
+    return {str(p.relative_to(top)): sha256(p.read_bytes()) for p in
+            [*(p for p in sorted(top.glob("*")) if p.suffix in (".cocci", ".edit", ".h")), *fragments(top)]}
 
 
 def commit_of(root):

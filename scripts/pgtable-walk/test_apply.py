@@ -241,6 +241,77 @@ def test_edit_there_already(b):
     b.refused("lib/Makefile", "0002-doom.edit", "there already")
 
 
+# ---- fragments ----
+
+MORE = """\
+/// fake: Do more
+File: kernel/other.c
+Before: int other(int a)
+Fragment: more.c
+Add:
+"""
+MORE_C = "// SPDX-License-Identifier: GPL-2.0\n\nint more(void)\n{\n\treturn 1;\n}\n"
+OTHER_C = BASE_FILES["kernel/other.c"]
+
+
+def with_fragment(b, edit=MORE, text=MORE_C):
+    put(b.root, {f"{CONVERT}/0003-more.edit": edit, f"{CONVERT}/0003-more/more.c": text})
+
+
+def test_fragment(b):
+    with_fragment(b)
+    put(b.root, {f"{CONVERT}/0003-more/{name}": "x" for name in (".more.c.swp", "more.c~", "#more.c#", ".#more.c")})
+    b.applied()
+    other = b.tree / "kernel/other.c"
+    assert other.read_text() == "int more(void)\n{\n\treturn 1;\n}\n\n" + OTHER_C
+    assert not list(b.tree.rglob("more.c"))
+    assert "nothing to do" in b.applied()
+    put(b.root, {f"{CONVERT}/0003-more/more.c": MORE_C.replace("1", "2")})
+    assert "converting it anew" in b.applied()
+    assert other.read_text() == "int more(void)\n{\n\treturn 2;\n}\n\n" + OTHER_C
+    b.applied("--undo")
+    assert other.read_text() == OTHER_C
+
+
+def test_fragment_in_the_middle(b):
+    with_fragment(b, MORE.replace("Before: int other(int a)\n", "Replace: {\nReplace: \treturn old_call(a);\n").replace(
+        "Add:\n", ""), "/* SPDX-License-Identifier: GPL-2.0 */\n\n{\n\n\treturn 1;\n")
+    b.applied()
+    assert (b.tree / "kernel/other.c").read_text() == "int other(int a)\n{\n\n\treturn 1;\n}\n"
+
+
+def test_fragment_without_its_place(b):
+    with_fragment(b)
+    b.edit("kernel/other.c", "int other", "long other")
+    b.refused("kernel/other.c", "0003-more.edit:2", "'int other(int a)'", "0 times")
+    (b.tree / "kernel/other.c").write_text(OTHER_C + OTHER_C)
+    b.refused("kernel/other.c", "0003-more.edit:2", "'int other(int a)'", "2 times")
+    (b.tree / "kernel/other.c").write_text(MORE_C + "\n" + OTHER_C)
+    b.refused("kernel/other.c", "0003-more is there already")
+
+
+def test_bad_fragments(b):
+    for old, new, words in (
+            ("Add:", "Add: /* C */", "0003-more.edit:5: kernel/other.c is C"),
+            ("other.c\n", "other.h\n", "0003-more.edit:4: 'more.c' is no name of a fragment"),
+            ("other.c\n", "other.S\n", "0003-more.edit:4: 'more.c' is no name of a fragment"),
+            ("more.c", "../0003-more/more.c", "0003-more.edit:4: '../0003-more/more.c' is no name"),
+            ("more.c", "less.c", "0003-more.edit:4: there is no fragment 0003-more/less.c"),
+            ("Fragment: more.c\n", "", "0003-more/more.c: no .edit names"),
+            ("Before: int other(int a)\nFragment: more.c\n", "Fragment: more.c\n", "0003-more.edit:3: not understood"),
+            ("Fragment: more.c\nAdd:", "", "no anchor, or no Add: or Fragment:")):
+        with_fragment(b)
+        b.conversion("0003-more.edit", old, new)
+        b.refused("0003-more", words)
+    for old, new in (("// SPDX-License-Identifier: GPL-2.0\n\n", ""), ("2.0\n\n", "2.0\n"), ("2.0\n\n", "2.0\n\n\n"),
+                     ("}\n", "}"), ("}\n", "}\n\n"), ("int more(void)\n{\n\treturn 1;\n}\n", "")):
+        with_fragment(b, text=MORE_C.replace(old, new))
+        b.refused("0003-more/more.c: a fragment is an SPDX line")
+    with_fragment(b)
+    (b.root / CONVERT / "0003-more.edit").unlink()
+    b.refused("0003-more/more.c: no .edit names this fragment")
+
+
 # ---- new files ----
 
 def test_collision(b):
@@ -275,9 +346,9 @@ def test_new_file_renamed_in_repository(b):
 
 def test_conversion_of_new_file(b):
     b.applied()
-    put(b.root, {f"{CONVERT}/0003-own.edit": "/// own\nFile: include/linux/walk_fake.h\n"
-                 "At: end\nAdd: /* end */\n"})
-    b.refused("include/linux/walk_fake.h", "both a new file")
+    put(b.root, {f"{CONVERT}/0003-own.edit": "/// own\nFile: lib/pgtable-walk/Kconfig\n"
+                 "At: end\nAdd: # end\n"})
+    b.refused("lib/pgtable-walk/Kconfig", "both a new file")
 
 
 def test_directory_in_the_way(b):
@@ -455,8 +526,10 @@ def test_bad_edits(b):
             ("File: lib/Kconfig\n", "", f"{name}:3: not understood"),
             ("At: end", "At: start", "not understood"),
             ("Before: ", "Befor: ", "not understood"),
-            ("Add: # the walker\nAdd: obj-y += pgtable-walk/\n", "", "no Add:"),
-            ("Add: obj-y += b.o d.o", "Add: obj-y += b.o\nAdd: obj-y += c.o", "part of what it adds")):
+            ("Before: obj-y += z.o\n", "", f"{name}:11: not understood"),
+            ("Add: # the walker\nAdd: obj-y += pgtable-walk/\n", "", "no Add: or Fragment:"),
+            ("Add: obj-y += b.o d.o", "Add: obj-y += b.o\nAdd: obj-y += c.o", "part of what it adds"),
+            ("File: lib/Makefile", "File: kernel/fake.c", f"{name}:12: kernel/fake.c is C")):
         put(b.root, {f"{CONVERT}/{name}": good})
         b.conversion(name, old, new)
         b.refused(name, words)

@@ -49,14 +49,27 @@ def overlay_files(arches, tops=KERNEL_DIRS):
     return files
 
 
+def wanted(name, arches, tops):
+    return name.startswith(tops) and (not name.startswith("arch/") or name.split("/")[1] in arches)
+
+
 def converted_files(arches, tops=KERNEL_DIRS):
     """C files of a stock kernel that the conversions change."""
     files = set()
-    for path in CONVERT.glob("*.cocci"):
-        for name in re.findall(r"^// File: (\S+)$", path.read_text(encoding="utf-8"), re.M):
-            if name.startswith(tops) and (not name.startswith("arch/") or name.split("/")[1] in arches):
-                files.add(name)
-    return sorted(files)
+    for path in (*CONVERT.glob("*.cocci"), *CONVERT.glob("*.edit")):
+        files.update(re.findall(r"^(?:// )?File: (\S+\.[ch])$", path.read_text(encoding="utf-8"), re.M))
+    return sorted(name for name in files if wanted(name, arches, tops))
+
+
+def fragments(arches, tops=KERNEL_DIRS):
+    """Files with what the conversions add to C files, by their paths in the repository."""
+    files = []
+    for path in sorted(CONVERT.glob("*.edit")):
+        for block in re.split(r"^(?=File: )", path.read_text(encoding="utf-8"), flags=re.M):
+            target = re.match(r"File: (\S+)", block)
+            files += [(path.with_suffix("") / name).relative_to(ROOT).as_posix()
+                      for name in re.findall(r"^Fragment: (\S+)$", block, re.M) if wanted(target[1], arches, tops)]
+    return files
 
 
 def read_sabotages(path):

@@ -24,12 +24,12 @@
 // Applied: 6.12 struct kvm_rmap_head \batomic_long_t\b
 // File: arch/x86/kvm/mmu/mmu.c
 // Hunks: 6.12 - 1
-// Hunks: 6.12 pte_list_add 8
+// Hunks: 6.12 pte_list_add 9
 // Hunks: 6.12 pte_list_desc_remove_entry 4
 // Hunks: 6.12 pte_list_remove 7
 // Hunks: 6.12 kvm_zap_all_rmap_sptes 5
 // Hunks: 6.12 pte_list_count 4
-// Hunks: 6.12 rmap_get_first 5
+// Hunks: 6.12 rmap_get_first 6
 // Hunks: 6.12 rmap_get_next 1
 // Hunks: 6.12 slot_rmap_walk_next 1
 // Hunks: 6.12 __rmap_add 1
@@ -64,7 +64,10 @@ typedef u64;
 identifier cache, spte, rmap_head, count, desc;
 expression E;
 @@
- pte_list_add(struct kvm_mmu_memory_cache *cache, u64 *spte, struct kvm_rmap_head *rmap_head)
+-static int pte_list_add(struct kvm_mmu_memory_cache *cache, u64 *spte,
+-			struct kvm_rmap_head *rmap_head)
++static int pte_list_add(struct kvm *kvm, struct kvm_mmu_memory_cache *cache,
++			u64 *spte, struct kvm_rmap_head *rmap_head)
  {
  	struct pte_list_desc *desc;
 +	unsigned long val;
@@ -212,10 +215,18 @@ symbol out, true, false, i;
 
 @@
 typedef u64;
-identifier f = { kvm_zap_all_rmap_sptes, pte_list_count, rmap_get_first };
-identifier rmap_head;
+identifier rmap_head, iter;
 @@
- f(..., struct kvm_rmap_head *rmap_head, ...)
+-static u64 *rmap_get_first(struct kvm_rmap_head *rmap_head,
+-			   struct rmap_iterator *iter)
++static u64 *__rmap_get_first(unsigned long val, struct rmap_iterator *iter)
+ { ... }
+
+@@
+typedef u64;
+identifier f = { kvm_zap_all_rmap_sptes, pte_list_count, __rmap_get_first };
+@@
+ f(...)
  {
  	<...
 (
@@ -239,7 +250,7 @@ identifier rmap_head;
  }
 
 @@
-identifier f = { rmap_get_first, rmap_get_next };
+identifier f = { __rmap_get_first, rmap_get_next };
 symbol sptep;
 @@
  f(...)

@@ -18,7 +18,7 @@
 /// 32-bit kernels keep mmu_lock, and with it the function that they have: they can't read
 /// an SPTE in one go.
 // File: arch/x86/kvm/mmu/tdp_mmu.c
-// Hunks: 6.12 kvm_tdp_mmu_invalidate_all_roots 1
+// Hunks: 6.12 kvm_tdp_mmu_invalidate_all_roots 2
 // Hunks: 6.12 kvm_tdp_mmu_handle_gfn 1
 // Hunks: 6.12 age_gfn_range 1
 // Hunks: 6.12 kvm_tdp_mmu_age_gfn_range 1
@@ -56,10 +56,16 @@ symbol true;
  kvm_tdp_mmu_invalidate_all_roots(...)
  {
  	<...
--	root->role.invalid = true;
-+	role.invalid = true;
-+	/* Agers look at it without mmu_lock. */
-+	WRITE_ONCE(root->role.word, role.word);
++	union kvm_mmu_page_role role = root->role;
++
+-	if (!root->role.invalid) {
++	if (!role.invalid) {
+ 		root->tdp_mmu_scheduled_root_to_zap = true;
+-		root->role.invalid = true;
++		role.invalid = true;
++		/* Agers look at it without mmu_lock. */
++		WRITE_ONCE(root->role.word, role.word);
+ 	}
  	...>
  }
 

@@ -16,8 +16,16 @@
 // File: include/linux/mmu_notifier.h
 // Hunks: 6.12 - 1
 // Applied: 6.12 - ^struct mmu_notifier_age;
+// File: mm/mmu_notifier.c
+// Hunks: 6.12 - 1
+// Applied: 6.12 - linux/mmu_notifier_age\.h
 
 @@
 @@
  struct mmu_notifier;
 +struct mmu_notifier_age;
+
+@@
+@@
+ #include <linux/mmu_notifier.h>
++#include <linux/mmu_notifier_age.h>

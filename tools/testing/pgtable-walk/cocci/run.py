@@ -208,7 +208,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stock", metavar="TREE", help="a kernel tree without pgtable-walk")
     parser.add_argument("--converted", metavar="TREE", help="a kernel tree that has pgtable-walk")
-    parser.add_argument("--arches", default="riscv", help="of which architectures, default: %(default)s")
+    parser.add_argument("--arches", default="arm64 riscv x86", help="of which architectures, default: %(default)s")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
     args = parser.parse_args()
     arches = args.arches.split()

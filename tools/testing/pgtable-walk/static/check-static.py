@@ -3,9 +3,9 @@
 """Run sparse, checkpatch and kernel-doc on the files that are new or converted.
 
 sparse: on each object, compared with the stock tree warning by warning, without
-line numbers.  checkpatch --strict: on each new file, and on what the conversions
-add to the others.  kernel-doc: no complaint, and a comment for everything that
-include/linux/pgtable_*.h offers.
+line numbers.  checkpatch --strict: on each new file, on each fragment of C that a
+conversion adds, and on what the conversions add to the others.  kernel-doc: no
+complaint, and a comment for everything that include/linux/pgtable_*.h offers.
 
 The build directories need a .config in which pgtable-walk is on.
 """
@@ -25,7 +25,8 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 # pylint: disable=wrong-import-position
-from testlib import KERNEL_DIRS, SELFTESTS, Ktap, converted_files, need_tree, overlay_files  # noqa: E402
+from testlib import (KERNEL_DIRS, ROOT, SELFTESTS, Ktap, converted_files, fragments, need_tree,  # noqa: E402
+                     overlay_files)
 
 CROSS = {"arm64": "aarch64-linux-gnu-", "riscv": "riscv64-linux-gnu-", "x86": ""}
 API = "include/linux/pgtable_*.h"
@@ -41,6 +42,7 @@ ALLOWED = (
     ("arch/riscv/kvm/gstage_walk.c", "MACRO_ARG_REUSE", "likewise"),
     ("arch/arm64/kvm/stage2_format.h", "MACRO_ARG_REUSE", "a constant"),
     ("arch/x86/kvm/mmu/mmu.c", "MACRO_ARG_REUSE", "an iterator, as before"),
+    ("*/0620-x86-kvm-rmap-lock/iterators.c", "MACRO_ARG_REUSE", "likewise"),
     ("include/trace/events/pgtable_walk.h", "PARENTHESIS_ALIGNMENT", "the style of trace events"),
     ("include/trace/events/pgtable_walk.h", "OPEN_ENDED_LINE", "likewise"),
 )
@@ -117,9 +119,9 @@ def checkpatch(stock, argument, *more):
     return found
 
 
-def test_checkpatch_new(ours, stock, name):
+def test_checkpatch_file(top, stock, name):
     allowed = {rule for pattern, rule, _ in ALLOWED if fnmatch.fnmatch(name, pattern)}
-    found = checkpatch(stock, os.path.join(ours.source, name), "-f")
+    found = checkpatch(stock, os.path.join(top, name), "-f")
     return ([f"{name}:{text}" for rule, _, text in found if rule not in allowed] +
             [f"{name}: nothing to allow: {rule}" for rule in allowed - {rule for rule, *_ in found}])
 
@@ -173,7 +175,7 @@ def main():
     what, _, more = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(description=what, epilog=more,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--arch", default="riscv", choices=sorted(CROSS))
+    parser.add_argument("--arch", required=True, choices=sorted(CROSS))
     for which in "converted", "stock":
         parser.add_argument(f"--{which}", metavar="TREE", required=True)
         parser.add_argument(f"--{which}-build", metavar="DIR", required=True, help="its O= directory")
@@ -191,7 +193,9 @@ def main():
     ours, stock = Tree(args.converted, args.converted_build), Tree(args.stock, args.stock_build)
 
     tests = [(f"sparse.{args.arch}", test_sparse, ours, stock, args.arch, new, converted)]
-    tests += [(f"checkpatch.{name}", test_checkpatch_new, ours, stock, name) for name in all_new]
+    tests += [(f"checkpatch.{name}", test_checkpatch_file, ours.source, stock, name) for name in all_new]
+    tests += [(f"checkpatch.{name}", test_checkpatch_file, ROOT, stock, name)
+              for name in fragments([args.arch], tops)]
     tests += [(f"checkpatch.{name}", test_checkpatch_converted, ours, stock, name)
               for name in all_converted]
     tests.append(("kernel-doc", test_kernel_doc, ours, stock, new))

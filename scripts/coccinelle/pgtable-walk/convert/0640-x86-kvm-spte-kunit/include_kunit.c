@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#if IS_REACHABLE(CONFIG_PGTABLE_WALK_KUNIT_TEST) && defined(CONFIG_KVM_MMU_LOCKLESS_AGING)
+#include "rmap_kunit.c"
+#endif

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+/// KVM: x86/mmu: Age many pages in one walk
+///
+/// One walk of each root of the TDP MMU, and level after level of the rmaps. A head whose
+/// pages nobody asks about is not even locked.
+// Options: --max-width 100
+// File: arch/x86/kvm/mmu/tdp_mmu.h
+// Hunks: 6.12 - 2
+// Applied: 6.12 - ^struct pgtable_age_batch;
+// Applied: 6.12 - \bkvm_tdp_mmu_age_batch\b
+
+@@
+@@
++struct pgtable_age_batch;
++
+ void kvm_mmu_init_tdp_mmu(struct kvm *kvm);
+
+@@
+@@
+ bool kvm_tdp_mmu_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);
++void kvm_tdp_mmu_age_batch(struct kvm *kvm, int as_id, struct pgtable_age_batch *batch);
