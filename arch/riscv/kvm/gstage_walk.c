@@ -32,6 +32,7 @@ struct gstage_change {
 	struct kvm *kvm;
 	u64 start;
 	u64 end;
+	u64 resumed;	/* where the walk went on when mmu_lock was taken last */
 	bool may_block;
 	/* what has to be fenced before mmu_lock is dropped: tables, and leaves in a range */
 	struct pgtable_gather tables;
@@ -110,8 +111,22 @@ gstage_unmap_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *
 	return gstage_next(change->kvm, change->may_block);
 }
 
+static bool gstage_table_empty(const struct pgtable_format *fmt, const vpte_t *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < 1U << fmt->index_bits; i++) {
+		if (vpte_read(&table[i]))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Drop a table whose whole range goes; where a part of it stays, so does the table.
+ * While mmu_lock was dropped, kvm_riscv_gstage_ioremap() or a fault may have filled what
+ * the walk had passed: so a table that it goes on in the middle of has to be empty.  That
+ * is one table a level each time, and none of those that were walked under one lock hold.
  * Yield here as well: a range may hold nothing but empty tables.
  */
 static __always_inline enum pgtable_walk_next
@@ -121,7 +136,8 @@ gstage_unmap_table(const struct pgtable_format *fmt, const struct pgtable_entry 
 	struct gstage_change *change = arg;
 	u64 size = 1ULL << pgtable_level_shift(fmt, entry->level);
 
-	if (entry->addr >= change->start && change->end - entry->addr >= size)
+	if (entry->addr >= change->start && change->end - entry->addr >= size &&
+	    (entry->addr >= change->resumed || gstage_table_empty(fmt, fmt->child(entry->pte))))
 		pgtable_gather_table(&change->tables, fmt->child(vpte_xchg(ptep, 0)));
 
 	return gstage_next(change->kvm, change->may_block);
@@ -139,6 +155,7 @@ static u64 gstage_unmap_some(const struct pgtable_tree *tree, struct gstage_chan
 
 	lockdep_assert_held_write(&change->kvm->mmu_lock);
 
+	change->resumed = addr;
 	addr = pgtable_walk_range(&gstage_format, tree, addr, change->end,
 				  PGTABLE_WALK_EXCLUSIVE, &ops, &stats, change);
 	gstage_flush_change(change);

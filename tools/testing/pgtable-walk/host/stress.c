@@ -59,6 +59,9 @@ void pgtable_walk_stall(void)
 /* Who wants the CPU, or the lock: every now and then somebody, always, or never. */
 static enum { NOW_AND_THEN, ALWAYS, NEVER } cpu_wanted, lock_wanted = NEVER;
 static unsigned long yields, lock_yields;
+/* Somebody else maps a page when the lock is dropped for the n-th time. */
+static unsigned long refill_at;
+static void refill(void);
 
 bool need_resched(void)
 {
@@ -80,6 +83,8 @@ void cond_resched_lock(spinlock_t *lock)
 	__atomic_fetch_add(&lock_yields, 1, __ATOMIC_RELAXED);
 	spin_unlock(lock);
 	spin_lock(lock);
+	if (lock_yields == refill_at)
+		refill();
 }
 
 /* ---- the guest: a few pages in each of a few tables, huge pages there, too ---- */
@@ -877,6 +882,45 @@ static void test_unmap_yields(struct kunit *test)
 	}
 }
 
+static void refill(void)
+{
+	map(page_addr(0, 0), 0);
+}
+
+/*
+ * Behind the walk's back, a page is mapped again where it has been: into a table that is
+ * still there, and into one that has to be linked anew.  It stays mapped, and no table
+ * is lost.
+ */
+static void test_unmap_keeps_what_was_refilled(struct kunit *test)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		begin_alone();
+		map(page_addr(0, 0), 0);
+		map(page_addr(1, 0), 0);
+		cpu_wanted = ALWAYS;
+		/* Behind the page, or behind its table. */
+		refill_at = i + 1;
+		set_shadow(0, ~0ULL, ~0ULL, 0);
+		gstage_unmap(&kvm, 0, PUD_SIZE, true);
+		refill_at = 0;
+		KUNIT_EXPECT_NE(test, shadow[0][0], 0ULL);
+		check_shadow(test);
+		rcu_barrier();
+		KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], i + 1UL);
+
+		/* The same without anybody in between. */
+		gstage_unmap(&kvm, 0, PUD_SIZE, true);
+		set_shadow(0, ~0ULL, ~0ULL, 0);
+		check_shadow(test);
+		rcu_barrier();
+		KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], i + 3UL);
+		end_alone();
+	}
+}
+
 static void test_wrprotect_yields(struct kunit *test)
 {
 	begin_alone();
@@ -1170,6 +1214,7 @@ static struct kunit_case stress_cases[] = {
 	KUNIT_CASE(test_fence_of_mixed_levels),
 	KUNIT_CASE(test_fence_of_a_table),
 	KUNIT_CASE(test_unmap_yields),
+	KUNIT_CASE(test_unmap_keeps_what_was_refilled),
 	KUNIT_CASE(test_wrprotect_yields),
 	KUNIT_CASE(test_teardown_yields),
 	KUNIT_CASE(test_retire_races),
