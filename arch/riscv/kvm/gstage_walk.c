@@ -212,8 +212,8 @@ static __always_inline enum pgtable_walk_next
 gstage_free_table(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
 		  vpte_t *ptep, void *arg)
 {
-	/* Taken out of its parent, so that a walk which goes on from here can't find it. */
-	pgtable_gather_table(arg, fmt->child(vpte_xchg(ptep, 0)));
+	/* Not unlinked: the walk goes on behind it, and there is no other. */
+	pgtable_gather_table(arg, fmt->child(entry->pte));
 	return need_resched() ? PGTABLE_WALK_STOP : PGTABLE_WALK_NEXT;
 }
 
