@@ -19,9 +19,12 @@
  *   -> free
  *
  * The end of all tables, when the VM's last reference or the process is gone: no vCPU
- * runs any more, and the root is retired, which includes the grace period.  From then on
- * the tables belong to one caller.  What CPUs still cache of them is fenced before the
- * VMID is given to another VM (vmid.c).
+ * runs any more, nor is one loaded, and the root is retired, which includes the grace
+ * period.  From then on the tables belong to one caller.  They are not fenced.  Whatever
+ * a CPU has cached of them, or goes on to cache while hgatp still holds the root, it has
+ * under the VM's VMID, and no other VM uses that on a CPU before it was fenced there: by
+ * KVM_REQ_UPDATE_HGATP, when a vCPU begins to use a new VMID, and by kvm_arch_vcpu_load(),
+ * when it comes from another CPU.  Without VMIDs, each load of a vCPU fences.
  */
 #include <linux/gfp.h>
 #include <linux/sched.h>

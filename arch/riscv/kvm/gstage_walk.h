@@ -13,6 +13,19 @@ void gstage_unmap(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block);
 void gstage_unmap_entry(struct kvm *kvm, u32 level, gpa_t addr);
 void gstage_wrprotect(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block);
 
+/* The VMID for hgatp: 0, which is nobody's, if ours may be another VM's by now. */
+static inline unsigned long gstage_hgatp_vmid(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vmid *vmid = &vcpu->kvm->arch.vmid;
+
+	if (!kvm_riscv_gstage_vmid_ver_changed(vmid))
+		return READ_ONCE(vmid->vmid);
+
+	/* Before the guest is entered, it gets a new one, and then comes here again. */
+	kvm_make_request(KVM_REQ_UPDATE_HGATP, vcpu);
+	return 0;
+}
+
 /* The table is zeroed, and stays that large until the root is retired. */
 static inline void gstage_publish_root(struct kvm *kvm, unsigned int levels)
 {

@@ -27,7 +27,10 @@ static unsigned long guest_read_vmid(void)
 	return (csr_read(CSR_HGATP) & HGATP_VMID) >> HGATP_VMID_SHIFT;
 }
 
-/* VMIDs have run out since, and ours was, or will be, given to somebody else. */
+/*
+ * VMIDs have run out since, and ours was, or will be, given to somebody else.  Where the
+ * version is that of now, so is the VMID: it is written first, and read behind an acquire.
+ */
 static bool guest_read_foreign_vmid(struct kvm_vcpu *vcpu)
 {
 	struct kvm_vmid *vmid = &vcpu->kvm->arch.vmid;

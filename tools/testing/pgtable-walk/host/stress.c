@@ -367,7 +367,7 @@ static void load_vcpu(struct host_vcpu *v)
 {
 	this_vcpu = v;
 	v->root = kvm.arch.pgd;
-	v->hgatp_vmid = kvm.arch.vmid.vmid;
+	v->hgatp_vmid = gstage_hgatp_vmid(&v->vcpu);
 	if (v->tlb_vmid == v->hgatp_vmid)
 		return;
 	/* Entries of another VMID don't matter, and are not kept. */
@@ -1016,6 +1016,23 @@ static void test_guest_read(struct kunit *test)
 	end_alone();
 }
 
+/* A VMID that may be another VM's is not loaded, and not left at that. */
+static void test_hgatp_vmid(struct kunit *test)
+{
+	struct kvm_vcpu *v = &vcpus[0].vcpu;
+
+	begin_alone();
+	KUNIT_EXPECT_EQ(test, gstage_hgatp_vmid(v), kvm.arch.vmid.vmid);
+	KUNIT_EXPECT_FALSE(test, kvm_test_request(KVM_REQ_UPDATE_HGATP, v));
+
+	vmid_version++;
+	KUNIT_EXPECT_EQ(test, gstage_hgatp_vmid(v), 0UL);
+	KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_UPDATE_HGATP, v));
+	kvm.arch.vmid.vmid_version = vmid_version;
+	KUNIT_EXPECT_EQ(test, gstage_hgatp_vmid(v), kvm.arch.vmid.vmid);
+	end_alone();
+}
+
 /* ---- what a memslot has room for ---- */
 
 static void test_leaf_size(struct kunit *test)
@@ -1210,6 +1227,7 @@ static struct kunit_case stress_cases[] = {
 	KUNIT_CASE(test_publish_assertions),
 	KUNIT_CASE(test_leaf_size),
 	KUNIT_CASE(test_guest_read),
+	KUNIT_CASE(test_hgatp_vmid),
 	KUNIT_CASE(test_fence_of_a_range),
 	KUNIT_CASE(test_fence_of_mixed_levels),
 	KUNIT_CASE(test_fence_of_a_table),

@@ -71,12 +71,18 @@ enum {
 
 #define KVM_REQ_HFENCE_GVMA_VMID_ALL	0
 #define KVM_REQ_HFENCE			1
+#define KVM_REQ_UPDATE_HGATP		2
 
 struct kvm_vcpu {
 	struct kvm *kvm;
 	int mode;
 	unsigned long requests;
 };
+
+static inline void kvm_make_request(int req, struct kvm_vcpu *vcpu)
+{
+	__atomic_fetch_or(&vcpu->requests, 1UL << req, __ATOMIC_RELEASE);
+}
 
 static inline bool kvm_test_request(int req, struct kvm_vcpu *vcpu)
 {

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+/// RISC-V: KVM: Fence a VMID on each CPU where a VM takes it over
+///
+/// When VMIDs run out, all CPUs are fenced once and VMIDs are given anew. hgatp stays
+/// loaded meanwhile, with a VMID that is no longer its VM's, and counts outside of the
+/// guest, too: hardware may go on to cache translations under it, which the next VM with
+/// that VMID uses. As long as no table was ever freed these led to another VM's memory;
+/// soon, they lead to tables that are gone. A CPU that was offline then was not fenced
+/// at all.
+///
+/// So fence a new VMID on the CPU that begins to use it, as the privileged specification
+/// has it. A vCPU that comes from another CPU fences when it is loaded. And load no VMID
+/// that is not the VM's own any more, but 0, which is given to nobody.
+///
+/// A vCPU that finds the VMID's version up to date goes on with what hgatp holds, and
+/// compares that with the VMID before it reads guest memory. So write the VMID and request
+/// that hgatp is loaded first, then the version, with release order, and read it with
+/// acquire order.
+// File: arch/riscv/kvm/mmu.c
+// Hunks: 6.12 kvm_riscv_gstage_update_hgatp 1
+// Applied: 6.12 kvm_riscv_gstage_update_hgatp \bgstage_hgatp_vmid\b
+// File: arch/riscv/kvm/vcpu.c
+// Hunks: 6.12 kvm_riscv_check_vcpu_requests 2
+// Applied: 6.12 kvm_riscv_check_vcpu_requests UPDATE_HGATP, vcpu\)\) \{
+// File: arch/riscv/kvm/vmid.c
+// Hunks: 6.12 kvm_riscv_gstage_vmid_ver_changed 1
+// Hunks: 6.12 kvm_riscv_gstage_vmid_update 3
+// Applied: 6.12 kvm_riscv_gstage_vmid_ver_changed \bsmp_load_acquire\b
+// Applied: 6.12 kvm_riscv_gstage_vmid_update \bsmp_store_release\b
+
+@@
+identifier vcpu, k;
+@@
+ kvm_riscv_gstage_update_hgatp(struct kvm_vcpu *vcpu)
+ {
+ 	<...
+-	READ_ONCE(k->vmid.vmid)
++	gstage_hgatp_vmid(vcpu)
+ 	...>
+ }
+
+@@
+identifier vcpu;
+@@
+ kvm_riscv_check_vcpu_requests(struct kvm_vcpu *vcpu)
+ {
+ 	<+...
+-	if (kvm_check_request(KVM_REQ_UPDATE_HGATP, vcpu))
+-		kvm_riscv_gstage_update_hgatp(vcpu);
++	if (kvm_check_request(KVM_REQ_UPDATE_HGATP, vcpu)) {
++		kvm_riscv_gstage_update_hgatp(vcpu);
++		/* Of what was cached for those who had this VMID before. */
++		kvm_riscv_hfence_gvma_vmid_all_process(vcpu);
++	}
+ 	...+>
+ }
+
+@@
+identifier vmid;
+expression version;
+@@
+ kvm_riscv_gstage_vmid_ver_changed(struct kvm_vmid *vmid)
+ {
+ 	...
+-	return unlikely(READ_ONCE(vmid->vmid_version) != version);
++	/* Pairs with kvm_riscv_gstage_vmid_update(). */
++	return unlikely(smp_load_acquire(&vmid->vmid_version) != version);
+ }
+
+@@
+iterator name kvm_for_each_vcpu;
+symbol vmid_next, vmid_lock;
+identifier vcpu, vmid, i, v;
+expression version;
+@@
+ kvm_riscv_gstage_vmid_update(struct kvm_vcpu *vcpu)
+ {
+ 	...
+-	vmid->vmid = vmid_next;
++	WRITE_ONCE(vmid->vmid, vmid_next);
+ 	...
+-	WRITE_ONCE(vmid->vmid_version, version);
+-
+-	spin_unlock(&vmid_lock);
+-
+ 	/* Request G-stage page table update for all VCPUs */
+ 	kvm_for_each_vcpu(i, v, vcpu->kvm)
+ 		kvm_make_request(KVM_REQ_UPDATE_HGATP, v);
++
++	/* Who finds the version finds the VMID and the request. */
++	smp_store_release(&vmid->vmid_version, version);
++
++	spin_unlock(&vmid_lock);
+ }
