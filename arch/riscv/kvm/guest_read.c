@@ -12,8 +12,9 @@
  *    next entry to the guest.
  *  - A fence that another CPU got in place of this one: kvm_arch_vcpu_load() fences when
  *    the CPU changes.
- *  - A VMID that may be another VM's by now: fenced before the read, so that nothing of
- *    that VM is used, and behind it, so that nothing stays for that VM to use.
+ *  - A VMID that may be another VM's by now, or VMID 0 for want of one: fenced before the
+ *    read, so that nothing of another VM is used, and behind it, so that nothing stays for
+ *    another VM to use.
  */
 #include <linux/irqflags.h>
 #include <linux/smp.h>
