@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs the registered KUnit suites and reports in KTAP.
+ * Runs the registered KUnit suites, or the cases of the name that is the argument, and
+ * reports in KTAP.
  */
 #include <signal.h>
 #include <stdarg.h>
@@ -105,7 +106,7 @@ static bool run_case(const struct kunit_suite *suite, const struct kunit_case *t
 	return !test.failed;
 }
 
-int main(void)
+int main(int argc, char *argv[])
 {
 	const struct kunit_suite *suite;
 	int nr = 0, failed = 0;
@@ -127,8 +128,10 @@ int main(void)
 		for (i = 0; test_case[i].run_case; i++)
 			;
 		printf("    KTAP version 1\n    # Subtest: %s\n    1..%d\n", suite->name, i);
-		for (i = 0; test_case[i].run_case; i++)
-			ok &= run_case(suite, &test_case[i], i + 1);
+		for (i = 0; test_case[i].run_case; i++) {
+			if (argc < 2 || !strcmp(argv[1], test_case[i].name))
+				ok &= run_case(suite, &test_case[i], i + 1);
+		}
 		printf("%sok %d %s\n", ok ? "" : "not ", ++nr, suite->name);
 		failed += !ok;
 	}

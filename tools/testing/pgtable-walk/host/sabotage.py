@@ -63,8 +63,8 @@ SABOTAGES = [
      "test_leaf_at_each_level"),
     ("busy entries aged as leaves", WALK, "stats->busy++;\n\t\t\tcontinue;",
      "stats->busy++;\n\t\t\tbreak;", "asan", "test_busy_entries_left_alone"),
-    ("RCU section dropped", AGE_ROOT, "#include <linux/pgtable_walk.h>",
-     "#include <linux/pgtable_walk.h>\n" + NO_RCU, "asan", "test_ager_against_mmu"),
+    ("RCU section dropped", AGE_ROOT, "#include <linux/pgtable_age.h>",
+     "#include <linux/pgtable_age.h>\n" + NO_RCU, "asan", "test_ager_against_mmu"),
     ("RCU section and its assertions dropped", GSTAGE_AGE, "#include <linux/kvm_age.h>",
      "#undef RCU_LOCKDEP_WARN\n#define RCU_LOCKDEP_WARN(...) do { } while (0)\n" + NO_RCU +
      "\n#include <linux/kvm_age.h>", "asan", "test_ager_against_mmu"),
@@ -255,8 +255,8 @@ def copy(build):
         shutil.copytree(TOP / part, build / part)
 
 
-def failed_tests(build, file, old, new, kind):
-    """Run the tests on a copy with old replaced by new. Returns the names of those that failed."""
+def failed_tests(build, file, old, new, kind, case):
+    """Run the tests called case on a copy with old replaced by new. Returns the names of those that failed."""
     path = build / file
     text = path.read_text()
     if text.count(old) != 1:
@@ -265,7 +265,7 @@ def failed_tests(build, file, old, new, kind):
     try:
         run = subprocess.run(
             ["make", "-s", f"-j{os.cpu_count()}", "-C", build / "tools/testing/pgtable-walk/host",
-             TARGETS[kind], f"BUILD={build}/out", "EXTRA_CFLAGS=-w"],
+             TARGETS[kind], f"CASE={case}", f"BUILD={build}/out", "EXTRA_CFLAGS=-w"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
             timeout=300)
     except subprocess.TimeoutExpired as error:
@@ -290,7 +290,7 @@ def main():
     print(f"KTAP version 1\n1..{len(todo)}", flush=True)
     for nr, (name, file, old, new, kind, expected) in enumerate(todo, 1):
         try:
-            failed = failed_tests(build, file, old, new, kind)
+            failed = failed_tests(build, file, old, new, kind, expected)
             caught = expected in failed
             why = ("caught by " + ", ".join(dict.fromkeys(failed))) if failed else "not noticed"
         except ValueError as error:
