@@ -5,6 +5,7 @@
  * Included by mmu.c, whose functions these are.  No VM is needed: a struct kvm lends its
  * mmu_lock, and a page stands for the tables of a shadow page.
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 
 struct rmap_kunit {
@@ -28,12 +29,18 @@ static u64 rmap_kunit_spte(const struct rmap_kunit *t)
 	return __pa(t->spt) | SPTE_MMU_PRESENT_MASK | SPTE_TDP_AD_DISABLED;
 }
 
+/*
+ * Descriptors are pages here, as of any kvm_mmu_memory_cache without a kmem_cache.  Theirs
+ * is there once kvm_intel or kvm_amd is loaded, and a module's tests run before.
+ */
+static void rmap_kunit_free_desc(struct pte_list_desc *desc)
+{
+	free_page((unsigned long)desc);
+}
+
 static int rmap_kunit_init(struct kunit *test)
 {
 	struct rmap_kunit *t;
-
-	if (!pte_list_desc_cache)
-		kunit_skip(test, "kvm_intel or kvm_amd allocates what lists are made of");
 
 	t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
 	if (!t)
@@ -50,8 +57,8 @@ static int rmap_kunit_init(struct kunit *test)
 	t->sp->role.level = PG_LEVEL_4K;
 	t->sp->spt = t->spt;
 	set_page_private(virt_to_page(t->spt), (unsigned long)t->sp);
-	t->cache.kmem_cache = pte_list_desc_cache;
 	t->cache.gfp_zero = __GFP_ZERO;
+	kunit_activate_static_stub(test, mmu_free_pte_list_desc, rmap_kunit_free_desc);
 	return 0;
 }
 
