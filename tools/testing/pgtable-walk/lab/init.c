@@ -8,6 +8,9 @@
  *	write PATH VALUE
  * PROGRAM is below /tests. "fail" is for a test whose point is to fail.
  *
+ * The modules that /modules/list names, if there is one, are loaded before, with their
+ * parameters from the kernel's command line, and unloaded after the tests.
+ *
  * All output goes through /dev/kmsg, a record a line, so that no message of
  * the kernel can tear a line of ours apart.
  */
@@ -24,6 +27,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +36,7 @@
 #define MAX_LINE	900	/* below what /dev/kmsg takes in one write */
 #define KILL_GRACE_MS	60000
 #define KSFT_SKIP	4
+#define MAX_MODULES	16
 
 static int kmsg = -1;
 
@@ -102,6 +107,67 @@ static void mount_at(const char *type, const char *dir)
 	mkdir(dir, 0755);
 	if (mount(type, dir, type, 0, NULL) && errno != EBUSY)
 		say("# cannot mount %s on %s: %s", type, dir, strerror(errno));
+}
+
+/* A module's name has _ where the file's has -, and a parameter may have either. */
+static char plain(char c)
+{
+	return c == '-' ? '_' : c;
+}
+
+/* "a=1 b=2" of the kernel's "name.a=1 other.c=3 name.b=2". */
+static void module_params(const char *name, char *params, size_t size)
+{
+	char line[4096], *word;
+	size_t used = 0, i;
+
+	params[0] = '\0';
+	read_file("/proc/cmdline", line, sizeof(line));
+	for (word = strtok(line, "\n "); word; word = strtok(NULL, "\n ")) {
+		for (i = 0; name[i] && plain(word[i]) == plain(name[i]); i++)
+			;
+		if (!name[i] && word[i] == '.' && used < size)
+			used += snprintf(params + used, size - used, "%s ", word + i + 1);
+	}
+}
+
+static char modules[MAX_MODULES][64];
+static int nr_modules;
+
+static void load_modules(void)
+{
+	FILE *list = fopen("/modules/list", "re");
+	char path[128], params[1024];
+	int fd;
+
+	while (list && nr_modules < MAX_MODULES && fscanf(list, "%63s", modules[nr_modules]) == 1) {
+		snprintf(path, sizeof(path), "/modules/%s.ko", modules[nr_modules]);
+		module_params(modules[nr_modules], params, sizeof(params));
+		say("# loads %s %s", path, params);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || syscall(SYS_finit_module, fd, params, 0))
+			say("Bail out! cannot load %s: %s", path, strerror(errno));
+		else
+			nr_modules++;
+		if (fd >= 0)
+			close(fd);
+	}
+	if (list)
+		fclose(list);
+}
+
+/* The last one first: others may need those before it. */
+static void unload_modules(void)
+{
+	char *name, *c;
+
+	while (nr_modules) {
+		name = modules[--nr_modules];
+		for (c = name; *c; c++)
+			*c = plain(*c);
+		if (syscall(SYS_delete_module, name, O_NONBLOCK))
+			say("Bail out! cannot unload %s: %s", name, strerror(errno));
+	}
 }
 
 static void set_up(void)
@@ -288,9 +354,11 @@ int main(void)
 	struct totals t = {};
 
 	set_up();
+	load_modules();
 	say("KTAP version 1");
 	say_free_memory("start");
 	run_plan(&t);
+	unload_modules();
 	say_free_memory("end");
 	say("# Totals: pass:%d fail:%d skip:%d", t.pass, t.fail, t.skip);
 	sync();
