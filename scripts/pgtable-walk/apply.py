@@ -9,6 +9,6 @@ if sys.version_info < (3, 8):
              % tuple(sys.version_info[:2]))
 sys.dont_write_bytecode = True
 
-import converter  # noqa: E402  pylint: disable=wrong-import-position
+from converter.main import main  # noqa: E402  pylint: disable=wrong-import-position
 
-converter.main()
+main()

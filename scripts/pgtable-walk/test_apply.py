@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of apply.py on small trees made here, and those in test_undo.py and
-test_make.py; with --base TREE also of the repository's own conversions, on the
-files of a pristine kernel tree that they name.  Speaks KTAP."""
+"""Run the tests of apply.py: those here, of what it does with trees, and those in
+test_conversions.py, test_undo.py and test_make.py, on small trees made there; with
+--base TREE also those in test_real.py, of the repository's own conversions.  Speaks
+KTAP."""
 import argparse
 import contextlib
 import os
@@ -15,11 +16,14 @@ import time
 
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
-import converter as tool  # noqa: E402
+import test_conversions  # noqa: E402
 import test_make  # noqa: E402
+import test_real  # noqa: E402
 import test_undo  # noqa: E402
-from testbench import (APPLY, BASE_FILES, CALLS, CONVERT, HERE, HOOKS, KCONFIG_AFTER, MAKEFILE,  # noqa: E402
-                       MAKEFILE_AFTER, Mount, Skip, as_root, put, run_tests, snapshot)
+from converter.main import tree_version  # noqa: E402
+from converter.record import MANIFEST  # noqa: E402
+from testbench import (APPLY, BASE_FILES, CONVERT, KCONFIG_AFTER, MAKEFILE, MAKEFILE_AFTER, Mount, Skip,  # noqa: E402
+                       as_root, put, run_tests, snapshot)
 
 # ---- what it does ----
 
@@ -66,8 +70,8 @@ def test_second_run_does_nothing(b):
 
 def test_second_run_without_record(b):
     b.applied()
-    (b.tree / tool.MANIFEST).unlink()
-    b.refused("kernel/fake.c", "0001-calls", f"no {tool.MANIFEST} says which version")
+    (b.tree / MANIFEST).unlink()
+    b.refused("kernel/fake.c", "0001-calls", f"no {MANIFEST} says which version")
 
 
 def test_new_conversion_on_converted_tree(b):
@@ -138,180 +142,6 @@ def test_users_git_tree(b):
     assert " M kernel/fake.c" in git("status", "--porcelain")
 
 
-# ---- counts ----
-
-def test_count_stated_too_high(b):
-    b.conversion("0001-calls.cocci", "two 2", "two 3")
-    b.refused("kernel/fake.c", "0001-calls.cocci", "two: 3 hunks expected, 2 found")
-
-
-def test_count_stated_too_low(b):
-    b.conversion("0001-calls.cocci", "two 2", "two 1")
-    b.refused("kernel/fake.c", "0001-calls.cocci", "two: 1 hunks expected, 2 found")
-
-
-def test_function_edited_away(b):
-    b.edit("kernel/fake.c", "static int one", "static int uno")
-    b.refused("kernel/fake.c", "0001-calls.cocci", "one: 1 hunks expected, 0 found, not in the tree",
-              "uno: 0 hunks expected, 1 found")
-
-
-def test_removed_function_edited_away(b):
-    b.edit("kernel/fake.c", "int doomed(void)\n{\n\treturn 0;\n}\n\n", "")
-    b.refused("kernel/fake.c", "0002-doom.cocci", "doomed: 1 hunks expected, 0 found")
-
-
-def test_call_edited_away(b):
-    b.edit("kernel/fake.c", "\tif (a)\n\t\told_call(a + 1);\n", "")
-    b.refused("kernel/fake.c", "two: 2 hunks expected, 1 found")
-
-
-def test_rule_matches_elsewhere(b):
-    b.edit("kernel/fake.c", "int last(void)\n{\n", "int last(void)\n{\n\told_call(1);\n")
-    b.refused("kernel/fake.c", "last: 0 hunks expected, 1 found")
-
-
-def test_struct_edited_away(b):
-    b.edit("kernel/fake.c", "int left;", "int first;")
-    b.refused("struct pair: 1 hunks expected, 0 found")
-
-
-def test_file_missing(b):
-    (b.tree / "kernel/fake.c").unlink()
-    b.refused("kernel/fake.c", "0001-calls.cocci", "no such file")
-
-
-def test_half_converted_function(b):
-    b.edit("kernel/fake.c", "old_call(a);\n\treturn", "new_call(a);\n\treturn")
-    b.refused("kernel/fake.c", "one: 1 hunks expected, 0 found", "partly converted")
-
-
-def test_half_converted_tree(b):
-    b.applied()
-    text = (b.tree / "kernel/fake.c").read_text().replace("new_call", "old_call")
-    (b.tree / "kernel/fake.c").write_text(text)
-    b.refused("kernel/fake.c:", "an edit made after apply")
-    (b.tree / tool.MANIFEST).unlink()
-    b.refused("kernel/fake.c", "0001-calls.cocci", "struct pair", "partly converted")
-
-
-def test_later_conversion_there_already(b):
-    b.applied()
-    text = (b.tree / "kernel/fake.c").read_text().replace("new_call", "old_call")
-    (b.tree / "kernel/fake.c").write_text(text.replace("\tint right;\n", ""))
-    b.refused("kernel/fake.c:", "an edit made after apply")
-    (b.tree / tool.MANIFEST).unlink()
-    b.refused("kernel/fake.c", "0002-doom is there already")
-
-
-def test_applied_line_wrong(b):
-    b.conversion("0001-calls.cocci", "two new_call", "two newer_call")
-    b.refused("kernel/fake.c", "0001-calls.cocci", "Applied: 6.12 two newer_call")
-
-
-# ---- edits ----
-
-def test_anchor_missing(b):
-    b.edit("lib/Kconfig", "math", "maths")
-    b.refused("lib/Kconfig", "0002-doom.edit:3", 'source "lib/math/Kconfig"', "0 times")
-
-
-def test_anchor_twice(b):
-    b.edit("lib/Makefile", "obj-y += z.o\n", "obj-y += z.o\nobj-y += z.o\n")
-    b.refused("lib/Makefile", "0002-doom.edit", "obj-y += z.o", "2 times")
-
-
-def test_anchor_outside_scope(b):
-    b.edit("lib/Kconfig", "\tselect COMMON\n\n", "\n")
-    b.refused("lib/Kconfig", "0002-doom.edit", "select COMMON", "0 times")
-
-
-def test_scope_missing(b):
-    b.edit("lib/Kconfig", "config KVM\n", "config KVM_OTHER\n")
-    b.refused("lib/Kconfig", "0002-doom.edit", "config KVM", "0 times")
-
-
-def test_anchor_tabs_count(b):
-    b.edit("lib/Kconfig", "\tselect COMMON\n\n", "        select COMMON\n\n")
-    b.refused("lib/Kconfig", "select COMMON", "0 times")
-
-
-def test_edit_there_already(b):
-    b.edit("lib/Makefile", "obj-y += z.o", "# the walker\nobj-y += pgtable-walk/\nobj-y += z.o")
-    b.refused("lib/Makefile", "0002-doom.edit", "there already")
-
-
-# ---- fragments ----
-
-MORE = """\
-/// fake: Do more
-File: kernel/other.c
-Before: int other(int a)
-Fragment: more.c
-Add:
-"""
-MORE_C = "// SPDX-License-Identifier: GPL-2.0\n\nint more(void)\n{\n\treturn 1;\n}\n"
-OTHER_C = BASE_FILES["kernel/other.c"]
-
-
-def with_fragment(b, edit=MORE, text=MORE_C):
-    put(b.root, {f"{CONVERT}/0003-more.edit": edit, f"{CONVERT}/0003-more/more.c": text})
-
-
-def test_fragment(b):
-    with_fragment(b)
-    put(b.root, {f"{CONVERT}/0003-more/{name}": "x" for name in (".more.c.swp", "more.c~", "#more.c#", ".#more.c")})
-    b.applied()
-    other = b.tree / "kernel/other.c"
-    assert other.read_text() == "int more(void)\n{\n\treturn 1;\n}\n\n" + OTHER_C
-    assert not list(b.tree.rglob("more.c"))
-    assert "nothing to do" in b.applied()
-    put(b.root, {f"{CONVERT}/0003-more/more.c": MORE_C.replace("1", "2")})
-    assert "converting it anew" in b.applied()
-    assert other.read_text() == "int more(void)\n{\n\treturn 2;\n}\n\n" + OTHER_C
-    b.applied("--undo")
-    assert other.read_text() == OTHER_C
-
-
-def test_fragment_in_the_middle(b):
-    with_fragment(b, MORE.replace("Before: int other(int a)\n", "Replace: {\nReplace: \treturn old_call(a);\n").replace(
-        "Add:\n", ""), "/* SPDX-License-Identifier: GPL-2.0 */\n\n{\n\n\treturn 1;\n")
-    b.applied()
-    assert (b.tree / "kernel/other.c").read_text() == "int other(int a)\n{\n\n\treturn 1;\n}\n"
-
-
-def test_fragment_without_its_place(b):
-    with_fragment(b)
-    b.edit("kernel/other.c", "int other", "long other")
-    b.refused("kernel/other.c", "0003-more.edit:2", "'int other(int a)'", "0 times")
-    (b.tree / "kernel/other.c").write_text(OTHER_C + OTHER_C)
-    b.refused("kernel/other.c", "0003-more.edit:2", "'int other(int a)'", "2 times")
-    (b.tree / "kernel/other.c").write_text(MORE_C + "\n" + OTHER_C)
-    b.refused("kernel/other.c", "0003-more is there already")
-
-
-def test_bad_fragments(b):
-    for old, new, words in (
-            ("Add:", "Add: /* C */", "0003-more.edit:5: kernel/other.c is C"),
-            ("other.c\n", "other.h\n", "0003-more.edit:4: 'more.c' is no name of a fragment"),
-            ("other.c\n", "other.S\n", "0003-more.edit:4: 'more.c' is no name of a fragment"),
-            ("more.c", "../0003-more/more.c", "0003-more.edit:4: '../0003-more/more.c' is no name"),
-            ("more.c", "less.c", "0003-more.edit:4: there is no fragment 0003-more/less.c"),
-            ("Fragment: more.c\n", "", "0003-more/more.c: no .edit names"),
-            ("Before: int other(int a)\nFragment: more.c\n", "Fragment: more.c\n", "0003-more.edit:3: not understood"),
-            ("Fragment: more.c\nAdd:", "", "no anchor, or no Add: or Fragment:")):
-        with_fragment(b)
-        b.conversion("0003-more.edit", old, new)
-        b.refused("0003-more", words)
-    for old, new in (("// SPDX-License-Identifier: GPL-2.0\n\n", ""), ("2.0\n\n", "2.0\n"), ("2.0\n\n", "2.0\n\n\n"),
-                     ("}\n", "}"), ("}\n", "}\n\n"), ("int more(void)\n{\n\treturn 1;\n}\n", "")):
-        with_fragment(b, text=MORE_C.replace(old, new))
-        b.refused("0003-more/more.c: a fragment is an SPDX line")
-    with_fragment(b)
-    (b.root / CONVERT / "0003-more.edit").unlink()
-    b.refused("0003-more/more.c: no .edit names this fragment")
-
-
 # ---- new files ----
 
 def test_collision(b):
@@ -327,7 +157,7 @@ def test_new_file_edited_in_repository(b):
     assert (b.tree / "include/linux/walk_fake.h").read_text() == "/* newer */\n"
     after = snapshot(b.tree)
     changed = {p for p in after if after[p] != before.get(p)}
-    assert changed == {"include/linux/walk_fake.h", tool.MANIFEST}, changed
+    assert changed == {"include/linux/walk_fake.h", MANIFEST}, changed
 
 
 def test_new_file_edited_in_tree(b):
@@ -375,8 +205,8 @@ def test_crlf(b):
 
 
 def test_damaged_record(b):
-    put(b.tree, {tool.MANIFEST: "[1"})
-    b.refused(tool.MANIFEST, "damaged")
+    put(b.tree, {MANIFEST: "[1"})
+    b.refused(MANIFEST, "damaged")
 
 
 def test_read_only(b):
@@ -487,64 +317,6 @@ def test_two_at_once(b):
         "fcntl.flock(lock, fcntl.LOCK_EX)\n"))
 
 
-# ---- errors in conversions ----
-
-def test_spatch_error(b):
-    b.conversion("0001-calls.cocci", "- old_call(e)", "- old_call((e)")
-    log = b.root / "build/log/spatch-0001-calls-kernel_fake.c.log"
-    b.refused("kernel/fake.c", "0001-calls.cocci", "spatch failed", str(log))
-    assert log.stat().st_size
-
-
-def test_spatch_error_without_log(b):
-    b.conversion("0001-calls.cocci", "- old_call(e)", "- old_call((e)")
-    put(b.root, {"build": "not a directory"})
-    b.refused("kernel/fake.c", "0001-calls.cocci", "spatch failed", "parse error")
-
-
-def test_bad_headers(b):
-    name, good = "0001-calls.cocci", CALLS
-    for old, new, words in (
-            ("/// fake: Call the new thing\n///\n/// It is better.\n", "", "no commit message"),
-            ("two 2", "two x", f"{name}:7: not understood"),
-            ("two 2", "two 0", f"{name}:7: not understood"),
-            ("// Hunks: 6.12 one", "// Hunk: 6.12 one", f"{name}:6: not understood"),
-            ("two new_call", "two new_call(", f"{name}:10: bad regular expression"),
-            ("// File: kernel/fake.c\n", "", f"{name}:5: not understood"),
-            ("// Applied", "// Later", "not understood"),
-            ("6.12 struct pair 1", "7.3 struct pair 1", "needs Hunks and Applied"),
-            ("// Hunks: 6.12 two 2\n", "// Hunks: 6.12 two 2\n// Hunks: 6.12 two 2\n",
-             f"{name}:8: not understood")):
-        put(b.root, {f"{CONVERT}/{name}": good})
-        b.conversion(name, old, new)
-        b.refused(words)
-
-
-def test_bad_edits(b):
-    name, good = "0002-doom.edit", HOOKS
-    for old, new, words in (
-            ("File: lib/Kconfig\n", "", f"{name}:3: not understood"),
-            ("At: end", "At: start", "not understood"),
-            ("Before: ", "Befor: ", "not understood"),
-            ("Before: obj-y += z.o\n", "", f"{name}:11: not understood"),
-            ("Add: # the walker\nAdd: obj-y += pgtable-walk/\n", "", "no Add: or Fragment:"),
-            ("Add: obj-y += b.o d.o", "Add: obj-y += b.o\nAdd: obj-y += c.o", "part of what it adds"),
-            ("File: lib/Makefile", "File: kernel/fake.c", f"{name}:12: kernel/fake.c is C")):
-        put(b.root, {f"{CONVERT}/{name}": good})
-        b.conversion(name, old, new)
-        b.refused(name, words)
-
-
-def test_number_twice(b):
-    put(b.root, {f"{CONVERT}/0002-other.edit": HOOKS})
-    b.refused("0002-other.edit", "another conversion has the number 0002")
-
-
-def test_no_conversions(b):
-    shutil.rmtree(b.root / CONVERT)
-    b.refused("Linux 6.12", "no version")
-
-
 # ---- --from ----
 
 def from_stock(b):
@@ -565,7 +337,7 @@ def test_from_reconverts(b):
     assert "new_call(a, 1)" in (b.tree / "kernel/fake.c").read_text()
     assert (b.tree / "lib/Makefile").read_text() == MAKEFILE
     changed = {p for p in after if after[p] != before[p]}
-    assert changed == {"kernel/fake.c", "lib/Makefile", "lib/Kconfig", tool.MANIFEST}, changed
+    assert changed == {"kernel/fake.c", "lib/Makefile", "lib/Kconfig", MANIFEST}, changed
 
 
 def test_from_keeps_local_edits(b):
@@ -580,191 +352,6 @@ def test_from_other_version(b):
     b.refused("not the Linux 6.12", args=("--from", stock))
 
 
-# ---- attribution ----
-
-def test_definitions(_):
-    text = """\
-#define MACRO(x) do { \\
-	x; } while (0)
-DEFINE_THING(a, b);
-static __must_check int f(struct x *a, int (*cb)(int))
-	__must_hold(&a->lock)
-{
-#ifdef A
-	if (a) {
-#else
-	if (b) {
-#endif
-		s = "}";  /* } */ c = '{';
-	}
-}
-int __g(void) { return 1; }
-struct __packed s {
-	union { int a; } u;
-} __aligned(8);
-static const struct ops table[] __section("x") = {
-	{ .f = f }, };
-#ifdef B
-int h(int a) {
-#else
-int h(void) {
-#endif
-	return 0;
-}
-enum e { A, B };
-typedef struct { int a; } anonymous;
-struct s var = { 1 };
-struct s *p(void)
-{
-}
-"""
-    found = [(d.name, d.first + 1, d.last + 1) for d in tool.definitions(text)]
-    assert found == [("f", 4, 14), ("__g", 15, 15), ("struct s", 16, 18), ("table", 19, 20),
-                     ("h", 24, 27), ("enum e", 28, 28), ("var", 30, 30), ("p", 31, 33)], found
-
-
-def counted(b, old, new):
-    put(b.dir, {"old.c": old, "new.c": new})
-    return dict(tool.hunks(b.dir / "old.c", b.dir / "new.c"))
-
-
-def test_hunks(b):
-    f, g, h = ("int %s(void)\n{\n\tx();\n\ty();\n\treturn 0;\n}\n\n" % n for n in "fgh")
-    assert counted(b, f + g + h, f + h) == {"g": 1}
-    assert counted(b, f + g + h, h) == {"f": 1, "g": 1}
-    assert counted(b, f + h, f + g + h) == {"-": 1}
-    assert counted(b, f + g, f + g + h) == {"-": 1}
-    assert counted(b, f + g, f.replace("x", "z") + g.replace("\tx();\n", "")) == {"f": 1, "g": 1}
-    assert counted(b, f, f.replace("\tx();", "\tx();\n\tx();")) == {"f": 1}
-    assert counted(b, f, f.replace("x", "a").replace("0", "1")) == {"f": 2}
-    assert counted(b, "#include <a>\n" + f, "#include <a>\n#include <b>\n" + f) == {"-": 1}
-    assert counted(b, f, f.replace("f", "q")) == {"f": 1}
-    assert counted(b, f, f) == {}
-
-
-# ---- the repository's own conversions ----
-
-ROOT = HERE.parent.parent
-
-
-def real_copy(b, base):
-    """The files of a base that our conversions name."""
-    conversions = tool.load_conversions(ROOT / CONVERT)
-    version = tool.tree_version(base)
-    shutil.rmtree(b.tree)
-    for path in {"Makefile", "Kconfig"} | {p for c in conversions for p in c.paths(version)}:
-        (b.tree / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(base / path, b.tree / path)
-    b.root = ROOT
-    return conversions, version
-
-
-def remove_definition(path, name):
-    text = tool.read_text(path)
-    lines = text.split("\n")
-    for d in reversed([d for d in tool.definitions(text) if d.name == name]):
-        del lines[d.first:d.last + 1]
-    path.write_bytes(tool.encode("\n".join(lines)))
-
-
-def real_applies(b, base):
-    conversions, version = real_copy(b, base)
-    stock = b.contents()
-    out = b.applied()
-    assert [line.split()[0] for line in out.splitlines()[:-1]] == \
-        [c.stem for c in conversions if c.paths(version)], out
-    before = snapshot(b.tree)
-    out = b.applied()
-    assert "nothing to do" in out and len(out.splitlines()) == 1, f"converted again: {out}"
-    assert before == snapshot(b.tree)
-    b.applied("--undo")
-    assert b.contents() == stock
-
-
-def real_refuses(b, base):
-    """Stock without the first function that each conversion names in each file."""
-    conversions, version = real_copy(b, base)
-    for conv in conversions:
-        for section in conv.sections:
-            names = [n for n in section.hunks.get(version, ()) if n != "-"]
-            text = tool.read_text(base / section.path)
-            names = [n for n in names if any(d.name == n for d in tool.definitions(text))]
-            if names:
-                remove_definition(b.tree / section.path, names[0])
-                b.refused(section.path, f"{names[0]}: ", "not in the tree")
-                shutil.copy2(base / section.path, b.tree / section.path)
-
-
-def real_every_function(b, base):
-    """Each conversion, with each function that it names missing just then."""
-    conversions, version = real_copy(b, base)
-    stage = tool.Stage(b.tree, b.dir / "stage")
-    for conv in conversions:
-        for section in conv.sections:
-            for name in section.hunks.get(version, ()):
-                if name != "-":
-                    without(b, stage, conv, section, version, name)
-        if conv.paths(version):
-            tool.convert(conv, version, stage, ROOT)
-
-
-VISITOR = """
-static int vendor_{0}(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
-{{
-	WRITE_ONCE(*ctx->ptep, ctx->old | KVM_PTE_LEAF_ATTR_LO_S2_AF);
-	return 0;
-}}
-"""
-# What a vendor may have added: where, what, and on which of its lines.
-WRITERS = (("arch/arm64/kvm/hyp/pgtable.c", VISITOR.format("walker"), "WRITE_ONCE"),
-           ("arch/arm64/kvm/hyp/pgtable.c", VISITOR.format("walker").replace("vendor", "stage2_vendor"), "WRITE_ONCE"),
-           ("arch/x86/kvm/mmu/mmu.c", "\nstatic void vendor_clear(u64 *sptep)\n{\n\tWRITE_ONCE(*sptep, 0);\n}\n",
-            "WRITE_ONCE"),
-           ("arch/x86/kvm/mmu/tdp_mmu.c", "\nstatic void vendor_clear(struct tdp_iter *iter)\n{\n"
-            "\t__kvm_tdp_mmu_write_spte(iter->sptep, 0);\n}\n", "__kvm_tdp"),
-           ("arch/x86/kvm/mmu/mmu.c", "\nstatic bool vendor_many(struct kvm_rmap_head *head)\n{\n"
-            "\treturn head->val & KVM_RMAP_MANY;\n}\n", "head->val"),
-           ("arch/riscv/kvm/mmu.c", "\nstatic void vendor_clear(pte_t *ptep)\n{\n\tif (vpte_read(gstage_vpte(ptep)))\n"
-            "\t\tset_pte(ptep, __pte(0));\n}\n", "set_pte"))
-
-
-def appended(path, text, word):
-    """Add text to a file; the number of its line with the word."""
-    whole = tool.read_text(path) + text
-    path.write_bytes(tool.encode(whole))
-    return next(n for n, line in reversed(list(enumerate(whole.split("\n"), 1))) if word in line)
-
-
-def real_writers(b, base):
-    """Trees with more writers of page-table entries."""
-    conversions, version = real_copy(b, base)
-    put(b.tree, {"arch/arm64/kvm/vendor.c": VISITOR.format("file")})
-    b.refused("arch/arm64/kvm/vendor.c:4: ERROR:", "vpte_plain.cocci")
-    stage = tool.Stage(b.tree, b.dir / "stage")
-    tool.convert_all(conversions, version, stage, ROOT, lambda line: None)
-    wanted = [("arch/arm64/kvm/vendor.c", 4)]
-    for path, text, word in WRITERS:
-        wanted.append((path, appended(b.tree / path, text, word)))
-        appended(stage.directory / path, text, word)
-    found = [(path, line) for path, line, *_ in tool.findings(stage, ROOT, b.tree, [])]
-    assert sorted(found) == sorted(wanted), (sorted(found), sorted(wanted))
-
-
-def without(b, stage, conv, section, version, name):
-    copy = b.dir / "without"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(b.tree, copy)
-    for path in stage.paths:
-        shutil.copy2(stage.directory / path, copy / path)
-    remove_definition(copy / section.path, name)
-    try:
-        tool.convert_file(conv, section, version, tool.Stage(copy, b.dir / "stage-without"), ROOT, False)
-    except tool.Refused as error:
-        assert section.path in str(error) and f"{name}: " in str(error), f"{conv.stem}: {error}"
-    else:
-        raise AssertionError(f"{conv.stem}: takes {section.path} without {name}")
-
-
 # ---- running ----
 
 def main():
@@ -776,9 +363,9 @@ def main():
     tests = {}
     if args.base:
         base = args.base.resolve()
-        for function in (real_refuses, real_every_function, real_applies, real_writers):     # the longest first
-            tests[f"{function.__name__}_{tool.tree_version(base)}"] = lambda b, f=function: f(b, base)
-    for module in (sys.modules[__name__], test_undo, test_make):
+        for function in test_real.TESTS:
+            tests[f"{function.__name__}_{tree_version(base)}"] = lambda b, f=function: f(b, base)
+    for module in (sys.modules[__name__], test_conversions, test_undo, test_make):
         tests.update({n[5:]: f for n, f in vars(module).items() if n.startswith("test_") and callable(f)})
     sys.exit(0 if run_tests({n: f for n, f in tests.items() if args.k in n}, args.jobs) else 1)
 

@@ -2,7 +2,6 @@
 """Tests of the Makefile in clones at odd paths, and of the shell tools: need, fetch-base,
 copy-base, stage."""
 import os
-import pathlib
 import shutil
 import signal
 import subprocess

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 
-import transaction
-from converter import MANIFEST, OWNER
-from testbench import APPLY, BASE_FILES, CONVERT, FAKE_C, HERE, HOOKS, put, snapshot
+from converter import transaction
+from converter.record import MANIFEST
+from converter.stage import OWNER
+from testbench import APPLY, BASE_FILES, CONVERT, FAKE_C, HERE, put, snapshot
 
 
 # ---- back to what it was ----
@@ -267,7 +268,8 @@ def killed_everywhere(b, do):
 def commits(b, code, *changes):
     """Write to a tree with a transaction, in a process of its own."""
     script = "import os, pathlib, signal, sys\n" \
-             f"sys.path.insert(0, {str(HERE)!r})\nsys.dont_write_bytecode = True\nimport transaction as t\n" \
+             f"sys.path.insert(0, {str(HERE)!r})\nsys.dont_write_bytecode = True\n" \
+             "from converter import transaction as t\n" \
              f"tree = pathlib.Path({str(b.tree)!r})\nt.lock(tree)\n{code}\nprint(t.recover(tree, []))\n"
     for writes in changes:
         script += f"read = {{p: t.digest(tree / p) for p in {list(writes)!r}}}\n" \

@@ -197,7 +197,7 @@ class Bench:
         script = self.dir / "patched.py"
         script.write_text("import os, signal, sys\n"
                           f"sys.path.insert(0, {str(HERE)!r})\n"
-                          "import converter as m\nimport transaction as t\n"
+                          "from converter import main as m, transaction as t\n"
                           f"{code}\nm.main()\n")
         return self.run(*args, command=(sys.executable, "-B", script))
 

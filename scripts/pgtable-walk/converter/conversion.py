@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-2.0
+r"""What the conversions in scripts/coccinelle/pgtable-walk/convert say.
+
+A conversion begins with its commit message, in lines "/// text".  The header
+of a .cocci then says what the semantic patch does to each file, on each base:
+
+  // Options: --iso-file x.iso         more spatch options, run in this directory
+  // File: virt/kvm/kvm_main.c
+  // Hunks: 6.12 struct kvm_x 1        'diff -U0' has one hunk in this definition
+  // Hunks: 6.12 - 2                   and two that touch none, as new functions
+  // Applied: 6.12 struct kvm_x \bage  afterwards this regular expression is found
+  // Applied: 6.12 - !old_name         in it, or not found (!) in the whole file (-)
+
+Names are those of the unconverted text: functions, arrays, struct/union/enum.
+A conversion all of whose Applied lines hold, on the tree as all conversions
+leave it, is there already.  'Applied: 6.12 f !.' says that f is gone;
+'[!]x' finds a '!x'.
+
+A .edit is a list of blocks; all text after 'Key: ' counts, tabs too.  Repeated
+anchor or Add lines make a block of several lines:
+
+  File: arch/riscv/kvm/Kconfig
+  Base: 6.12 7.3                       optional: only on these
+  In: config KVM                       optional: down to the next unindented line
+  After: 	select KVM_COMMON            or Before:, Replace:, 'At: end'; found once
+  Add: 	select PGTABLE_WALK
+
+What a .edit adds to a C file is in a fragment: a file in the directory that has
+the name of the conversion, and the suffix of the C file.  All of it is added but
+the SPDX line that it begins with, and the empty line after that.  Empty lines
+before and after it are for Add:
+
+  File: arch/riscv/kvm/mmu.c
+  Before: static void gstage_unmap(struct kvm *kvm)
+  Fragment: unmap_some.c
+  Add:
+"""
+import dataclasses
+import pathlib
+import re
+
+from .csource import body
+from .overlay import is_source
+from .text import read_text
+from .transaction import Refused, sha256
+
+CONVERT_DIR = "scripts/coccinelle/pgtable-walk/convert"
+C_SUFFIXES = (".c", ".h")
+SPDX = re.compile(r"(?://|/\*) SPDX-License-Identifier: [^\n]*\n\n")
+PLACES = ("After", "Before", "Replace", "At")
+NAME = r"(?:(?:struct|union|enum) )?\S+"
+
+
+@dataclasses.dataclass
+class Mark:
+    """An Applied line."""
+    name: str
+    pattern: str
+    wanted: bool
+
+    def holds(self, text):
+        return bool(re.search(self.pattern, body(text, self.name), re.M)) == self.wanted
+
+
+@dataclasses.dataclass
+class Section:
+    """What a .cocci does to one file; both dictionaries have the base as key."""
+    path: str
+    hunks: dict
+    marks: dict
+
+
+@dataclasses.dataclass
+class Edit:
+    """A block of a .edit."""
+    where: str
+    path: str
+    bases: tuple = ()
+    scope: str = ""
+    kind: str = ""
+    anchor: tuple = ()
+    add: tuple = ()
+    fragments: tuple = ()   # the files that some of 'add' is from
+
+    def bounds(self, lines):
+        if not self.scope:
+            return 0, len(lines)
+        begin = self.once(find(lines, (self.scope,), 0, len(lines)), self.scope)
+        end = begin + 1
+        while end < len(lines) and (not lines[end] or lines[end][0].isspace()):
+            end += 1
+        return begin, end
+
+    def once(self, places, line):
+        if len(places) == 1:
+            return places[0]
+        raise Refused(f"{self.path}: {self.where}: the line '{line.strip()}' is there "
+                      f"{len(places)} times, 1 expected; use the stock file or mend the edit")
+
+    def present(self, text):
+        lines = text.split("\n")
+        bounds = self.bounds(lines)
+        return bool(find(lines, self.add, *bounds)) and \
+            not (self.kind == "Replace" and find(lines, self.anchor, *bounds))
+
+    def apply(self, text):
+        lines = text.split("\n")
+        if self.kind == "At":
+            begin = end = len(lines) - (not lines[-1])
+        else:
+            begin = self.once(find(lines, self.anchor, *self.bounds(lines)), self.anchor[0])
+            end = begin + len(self.anchor)
+            begin, end = {"After": (end, end), "Before": (begin, begin)}.get(
+                self.kind, (begin, end))
+        lines[begin:end] = self.add
+        return "\n".join(lines if not lines[-1] else lines + [""])
+
+
+@dataclasses.dataclass
+class Conversion:
+    stem: str
+    message: list = dataclasses.field(default_factory=list)
+    options: list = dataclasses.field(default_factory=list)
+    sections: list = dataclasses.field(default_factory=list)
+    edits: list = dataclasses.field(default_factory=list)
+
+    def bases(self):
+        return {b for s in self.sections for b in s.hunks} | {b for e in self.edits for b in e.bases}
+
+    def paths(self, base):
+        return {s.path for s in self.sections if base in s.hunks} | \
+               {e.path for e in self.edits_for(base)}
+
+    def edits_for(self, base):
+        return [e for e in self.edits if not e.bases or base in e.bases]
+
+
+def find(lines, block, begin, end):
+    return [i for i in range(begin, end - len(block) + 1)
+            if lines[i:i + len(block)] == list(block)]
+
+
+def cocci_key(conv, key, value):
+    """One '// Key: value' line of a .cocci; False if it is wrong."""
+    section = conv.sections[-1] if conv.sections else None
+    if key == "File" and all(s.path != value for s in conv.sections):
+        conv.sections.append(Section(value, {}, {}))
+    elif key == "Options":
+        conv.options += value.split()
+    elif key == "Hunks" and section and (m := re.fullmatch(rf"(\S+) ({NAME}) ([1-9]\d*)", value)):
+        counts = section.hunks.setdefault(m[1], {})
+        if m[2] in counts:
+            return False
+        counts[m[2]] = int(m[3])
+    elif key == "Applied" and section and (m := re.fullmatch(rf"(\S+) ({NAME}) (!?)(.+)", value)):
+        re.compile(m[4])
+        section.marks.setdefault(m[1], []).append(Mark(m[2], m[4], not m[3]))
+    else:
+        return key == "SPDX-License-Identifier"
+    return True
+
+
+def parse_cocci(path, conv):
+    for nr, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.startswith("//"):
+            break
+        if line.startswith("///"):
+            conv.message.append(line[4:])
+        elif m := re.match(r"// (\w[\w-]*): *(.*?) *$", line):
+            try:
+                good = cocci_key(conv, m[1], m[2])
+            except re.error as error:
+                raise Refused(f"{path.name}:{nr}: bad regular expression: {error}") from None
+            if not good:
+                raise Refused(f"{path.name}:{nr}: not understood: '{line}' (see apply.py --help)")
+    for section in conv.sections:
+        if not section.hunks or section.hunks.keys() != section.marks.keys():
+            raise Refused(f"{path.name}: {section.path}: each base needs Hunks and Applied lines "
+                          "(see apply.py --help)")
+    if not conv.sections:
+        raise Refused(f"{path.name}: no '// File:' line (see apply.py --help)")
+
+
+def fragment(edit_path, nr, name, edit):
+    """The lines of a fragment that a .edit names."""
+    where, path = f"{edit_path.name}:{nr}", edit_path.with_suffix("") / name
+    if "/" in name or path.suffix not in C_SUFFIXES or path.suffix != pathlib.PurePath(edit.path).suffix:
+        raise Refused(f"{where}: '{name}' is no name of a fragment for {edit.path} (see apply.py --help)")
+    if not path.is_file():
+        raise Refused(f"{where}: there is no fragment {path.parent.name}/{name}")
+    text = read_text(path)
+    head = SPDX.match(text)
+    lines = text[head.end():].split("\n") if head else []
+    if len(lines) < 2 or lines[-1] or not lines[0].strip() or not lines[-2].strip():
+        raise Refused(f"{path.parent.name}/{name}: a fragment is an SPDX line, an empty line, and text that neither "
+                      "begins nor ends with an empty line")
+    edit.fragments += (path,)
+    return tuple(lines[:-1])
+
+
+def parse_edit(path, conv):
+    blocks, message = [], []
+    for nr, line in enumerate(read_text(path).split("\n"), 1):
+        if line.startswith("///"):
+            message.append(line[4:])
+        if not line.strip() or line.startswith("//"):
+            continue
+        m = re.match(r"(File|Base|In|After|Before|Replace|At|Add|Fragment):(?: (.*))?$", line)
+        key, value = (m[1], m[2] or "") if m else ("", "")
+        edit = blocks[-1] if blocks else None
+        if key == "File":
+            blocks.append(Edit(f"{path.name}:{nr}", value.strip()))
+        elif key == "Base" and edit:
+            edit.bases = tuple(value.split())
+        elif key == "In" and edit:
+            edit.scope = value
+        elif key == "Add" and edit and edit.kind:
+            if value.strip() and edit.path.endswith(C_SUFFIXES):
+                raise Refused(f"{path.name}:{nr}: {edit.path} is C: what is added to it goes into a fragment, "
+                              f"{conv.stem}/name{pathlib.PurePath(edit.path).suffix} (see apply.py --help)")
+            edit.add += (value,)
+        elif key == "Fragment" and edit and edit.kind:
+            edit.add += fragment(path, nr, value.strip(), edit)
+        elif key in PLACES and edit and edit.kind in ("", key) and not edit.add and \
+                (key != "At" or value == "end"):
+            edit.kind, edit.anchor = key, edit.anchor + (value,)
+        else:
+            raise Refused(f"{path.name}:{nr}: not understood: '{line}' (see apply.py --help)")
+    if incomplete := [e.where for e in blocks if not e.add]:
+        raise Refused(f"{incomplete[0]}: this block has no anchor, or no Add: or Fragment: line")
+    conv.edits, conv.message = blocks, conv.message or message
+
+
+def load_conversions(directory):
+    found = {}
+    for path in sorted(directory.glob("*")):
+        if path.suffix not in (".cocci", ".edit") or not re.match(r"\d{4}-", path.name):
+            continue
+        if any(c.stem[:4] == path.name[:4] for s, c in found.items() if s != path.stem):
+            raise Refused(f"{path.name}: another conversion has the number {path.name[:4]}")
+        conv = found.setdefault(path.stem, Conversion(path.stem))
+        (parse_cocci if path.suffix == ".cocci" else parse_edit)(path, conv)
+        if not conv.message or not conv.message[0].strip():
+            raise Refused(f"{path.name}: no commit message: it begins with '/// subject'")
+    named = {path for conv in found.values() for edit in conv.edits for path in edit.fragments}
+    if unused := [path for path in fragments(directory) if path not in named]:
+        raise Refused(f"{unused[0].relative_to(directory)}: no .edit names this fragment")
+    return list(found.values())
+
+
+def fragments(directory):
+    """All that there are in the directories of conversions; editors' backups are none."""
+    return sorted(path for path in directory.glob("[0-9][0-9][0-9][0-9]-*/*")
+                  if path.suffix in C_SUFFIXES and is_source(path.name))
+
+
+def conversion_hashes(root):
+    """{file name: hash} of what there is to convert with."""
+    top = root / CONVERT_DIR
+    return {str(p.relative_to(top)): sha256(p.read_bytes()) for p in
+            [*(p for p in sorted(top.glob("*")) if p.suffix in (".cocci", ".edit", ".h")), *fragments(top)]}

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Conversions applied to copies of files."""
+import contextlib
+import fcntl
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+
+from .conversion import CONVERT_DIR
+from .csource import definitions, hunks
+from .record import MANIFEST
+from .spatch import full, run_spatch
+from .text import encode, read_text
+from .transaction import Refused
+
+OWNER = ".pgtable-walk-apply"     # in our directories for temporary files
+
+
+class Stage:
+    """The files that conversions change, copied out of a tree as they are asked for, or
+    from 'texts', {path: text}."""
+
+    def __init__(self, tree, directory, texts=None):
+        self.tree, self.directory, self.texts, self.paths = tree, directory, texts or {}, set()
+
+    def file(self, path, by):
+        staged = self.directory / path
+        if path not in self.paths:
+            if not (self.tree / path).is_file():
+                raise Refused(f"{path}: {by} changes it, but the tree has no such file")
+            staged.parent.mkdir(parents=True, exist_ok=True)
+            staged.write_bytes(encode(self.before(path)))
+            self.paths.add(path)
+        return staged
+
+    def before(self, path):
+        """What the conversions start from."""
+        return self.texts[path] if path in self.texts else read_text(self.tree / path)
+
+    def text(self, path, by):
+        return read_text(self.file(path, by))
+
+
+def check_counts(conv, section, base, made, text, partly):
+    wanted = section.hunks[base]
+    there = {d.name for d in definitions(text)} | {"-"}
+    wrong = [f"{n}: {wanted.get(n, 0)} hunks expected, {made.get(n, 0)} found"
+             + ("" if n in there else ", not in the tree")
+             for n in dict.fromkeys([*wanted, *made]) if made.get(n, 0) != wanted.get(n, 0)]
+    if wrong:
+        why = "partly converted already" if partly else f"not as in stock {base}"
+        raise Refused(f"{section.path}: {conv.stem}.cocci: {'; '.join(wrong)} ({why}: use the stock "
+                      "file, or mend the rule or its Hunks lines)")
+
+
+def convert(conv, base, stage, root):
+    """Apply one conversion to the stage.  Returns {(file, definition): hunks}."""
+    sections = [s for s in conv.sections if base in s.hunks]
+    marks = [(m, m.holds(stage.text(s.path, conv.stem + ".cocci")))
+             for s in sections for m in s.marks[base]]
+    edits = [(e, e.present(stage.text(e.path, e.where))) for e in conv.edits_for(base)]
+    if all(held for _, held in marks + edits):
+        raise Refused(f"{(sections or conv.edits_for(base))[0].path}: {conv.stem} is there already, but no "
+                      f"{MANIFEST} says which version converted the tree: use stock files")
+    partly = any(held for m, held in marks if m.wanted) or any(held for _, held in edits)
+    made = {}
+    for section in sections:
+        made.update(convert_file(conv, section, base, stage, root, partly))
+    for edit, there in edits:
+        if there:
+            raise Refused(f"{edit.path}: {edit.where}: this edit is there already, but what comes "
+                          "before it is not: a half converted tree: use stock files")
+        staged = stage.file(edit.path, edit.where)
+        text = edit.apply(read_text(staged))
+        if not edit.present(text):
+            raise Refused(f"{edit.where}: what it replaces is part of what it adds")
+        staged.write_bytes(encode(text))
+        made[edit.path, edit.where] = 1
+    return made
+
+
+def convert_file(conv, section, base, stage, root, partly):
+    cocci = root / CONVERT_DIR / f"{conv.stem}.cocci"
+    staged = stage.file(section.path, cocci.name)
+    before = stage.directory / "before"
+    shutil.copyfile(staged, before)
+    run_spatch(cocci, conv.options, staged, section.path, root)
+    made = hunks(before, staged)
+    check_counts(conv, section, base, made, read_text(before), partly)
+    after = read_text(staged)
+    for mark in section.marks[base]:
+        if not mark.holds(after):
+            raise Refused(f"{section.path}: {cocci.name}: applied as stated, but its 'Applied: {base} "
+                          f"{mark.name} {'' if mark.wanted else '!'}{mark.pattern}' does not hold")
+    return {(section.path, name): n for name, n in made.items()}
+
+
+def convert_all(conversions, base, stage, root, say):
+    """Apply all conversions to the stage."""
+    for conv in conversions:
+        start = time.monotonic()
+        if conv.paths(base):
+            made = convert(conv, base, stage, root)
+            say(f"{conv.stem:44} {sum(made.values()):3} hunks in {len(made):2} places of "
+                f"{len({path for path, _ in made})} files {time.monotonic() - start:5.1f} s")
+
+
+@contextlib.contextmanager
+def staging():
+    """A temporary directory; those of runs that were killed are removed first, which are
+    named as tempfile does it, and have our mark."""
+    top = pathlib.Path(tempfile.gettempdir())
+    for old in top.glob("pgtable-walk-apply-" + "[a-z0-9_]" * 8):
+        with contextlib.suppress(OSError):
+            if old.is_symlink() or not (old / OWNER).is_file() or \
+               time.time() - old.stat().st_mtime < 600 or old.stat().st_uid != os.geteuid():
+                continue
+            fcntl.flock(os.open(old, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old)
+    with tempfile.TemporaryDirectory(prefix="pgtable-walk-apply-") as directory:
+        fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_EX)
+        try:
+            (pathlib.Path(directory) / OWNER).touch()
+            yield pathlib.Path(directory)
+        except OSError:
+            full(directory)
+            raise

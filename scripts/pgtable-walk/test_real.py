@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of the repository's own conversions, on the files of a pristine kernel tree that
+they name."""
+import shutil
+
+from converter.checks import findings
+from converter.conversion import load_conversions
+from converter.csource import definitions
+from converter.main import tree_version
+from converter.stage import Stage, convert, convert_all, convert_file
+from converter.text import encode, read_text
+from converter.transaction import Refused
+from testbench import CONVERT, HERE, put, snapshot
+
+ROOT = HERE.parent.parent
+
+
+def real_copy(b, base):
+    """The files of a base that our conversions name."""
+    conversions = load_conversions(ROOT / CONVERT)
+    version = tree_version(base)
+    shutil.rmtree(b.tree)
+    for path in {"Makefile", "Kconfig"} | {p for c in conversions for p in c.paths(version)}:
+        (b.tree / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(base / path, b.tree / path)
+    b.root = ROOT
+    return conversions, version
+
+
+def remove_definition(path, name):
+    text = read_text(path)
+    lines = text.split("\n")
+    for d in reversed([d for d in definitions(text) if d.name == name]):
+        del lines[d.first:d.last + 1]
+    path.write_bytes(encode("\n".join(lines)))
+
+
+def real_applies(b, base):
+    conversions, version = real_copy(b, base)
+    stock = b.contents()
+    out = b.applied()
+    assert [line.split()[0] for line in out.splitlines()[:-1]] == \
+        [c.stem for c in conversions if c.paths(version)], out
+    before = snapshot(b.tree)
+    out = b.applied()
+    assert "nothing to do" in out and len(out.splitlines()) == 1, f"converted again: {out}"
+    assert before == snapshot(b.tree)
+    b.applied("--undo")
+    assert b.contents() == stock
+
+
+def real_refuses(b, base):
+    """Stock without the first function that each conversion names in each file."""
+    conversions, version = real_copy(b, base)
+    for conv in conversions:
+        for section in conv.sections:
+            names = [n for n in section.hunks.get(version, ()) if n != "-"]
+            text = read_text(base / section.path)
+            names = [n for n in names if any(d.name == n for d in definitions(text))]
+            if names:
+                remove_definition(b.tree / section.path, names[0])
+                b.refused(section.path, f"{names[0]}: ", "not in the tree")
+                shutil.copy2(base / section.path, b.tree / section.path)
+
+
+def real_every_function(b, base):
+    """Each conversion, with each function that it names missing just then."""
+    conversions, version = real_copy(b, base)
+    stage = Stage(b.tree, b.dir / "stage")
+    for conv in conversions:
+        for section in conv.sections:
+            for name in section.hunks.get(version, ()):
+                if name != "-":
+                    without(b, stage, conv, section, version, name)
+        if conv.paths(version):
+            convert(conv, version, stage, ROOT)
+
+
+VISITOR = """
+static int vendor_{0}(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
+{{
+	WRITE_ONCE(*ctx->ptep, ctx->old | KVM_PTE_LEAF_ATTR_LO_S2_AF);
+	return 0;
+}}
+"""
+# What a vendor may have added: where, what, and on which of its lines.
+WRITERS = (("arch/arm64/kvm/hyp/pgtable.c", VISITOR.format("walker"), "WRITE_ONCE"),
+           ("arch/arm64/kvm/hyp/pgtable.c", VISITOR.format("walker").replace("vendor", "stage2_vendor"), "WRITE_ONCE"),
+           ("arch/x86/kvm/mmu/mmu.c", "\nstatic void vendor_clear(u64 *sptep)\n{\n\tWRITE_ONCE(*sptep, 0);\n}\n",
+            "WRITE_ONCE"),
+           ("arch/x86/kvm/mmu/tdp_mmu.c", "\nstatic void vendor_clear(struct tdp_iter *iter)\n{\n"
+            "\t__kvm_tdp_mmu_write_spte(iter->sptep, 0);\n}\n", "__kvm_tdp"),
+           ("arch/x86/kvm/mmu/mmu.c", "\nstatic bool vendor_many(struct kvm_rmap_head *head)\n{\n"
+            "\treturn head->val & KVM_RMAP_MANY;\n}\n", "head->val"),
+           ("arch/riscv/kvm/mmu.c", "\nstatic void vendor_clear(pte_t *ptep)\n{\n\tif (vpte_read(gstage_vpte(ptep)))\n"
+            "\t\tset_pte(ptep, __pte(0));\n}\n", "set_pte"))
+
+
+def appended(path, text, word):
+    """Add text to a file; the number of its line with the word."""
+    whole = read_text(path) + text
+    path.write_bytes(encode(whole))
+    return next(n for n, line in reversed(list(enumerate(whole.split("\n"), 1))) if word in line)
+
+
+def real_writers(b, base):
+    """Trees with more writers of page-table entries."""
+    conversions, version = real_copy(b, base)
+    put(b.tree, {"arch/arm64/kvm/vendor.c": VISITOR.format("file")})
+    b.refused("arch/arm64/kvm/vendor.c:4: ERROR:", "vpte_plain.cocci")
+    stage = Stage(b.tree, b.dir / "stage")
+    convert_all(conversions, version, stage, ROOT, lambda line: None)
+    wanted = [("arch/arm64/kvm/vendor.c", 4)]
+    for path, text, word in WRITERS:
+        wanted.append((path, appended(b.tree / path, text, word)))
+        appended(stage.directory / path, text, word)
+    found = [(path, line) for path, line, *_ in findings(stage, ROOT, b.tree, [])]
+    assert sorted(found) == sorted(wanted), (sorted(found), sorted(wanted))
+
+
+def without(b, stage, conv, section, version, name):
+    copy = b.dir / "without"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(b.tree, copy)
+    for path in stage.paths:
+        shutil.copy2(stage.directory / path, copy / path)
+    remove_definition(copy / section.path, name)
+    try:
+        convert_file(conv, section, version, Stage(copy, b.dir / "stage-without"), ROOT, False)
+    except Refused as error:
+        assert section.path in str(error) and f"{name}: " in str(error), f"{conv.stem}: {error}"
+    else:
+        raise AssertionError(f"{conv.stem}: takes {section.path} without {name}")
+
+
+TESTS = (real_refuses, real_every_function, real_applies, real_writers)     # the longest first
