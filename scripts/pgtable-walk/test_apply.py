@@ -91,16 +91,6 @@ def test_check_only_and_quiet(b):
     assert "nothing to do" in b.applied("--check-only")
 
 
-def test_other_base_is_left_out(b):
-    b.conversion("0001-calls.cocci", "@@\n", "// File: kernel/other.c\n// Hunks: 7.3 other 1\n"
-                 "// Applied: 7.3 other new_call\n@@\n")
-    b.conversion("0002-doom.edit", "File: lib/Makefile\nAt", "File: lib/Makefile\nBase: 7.3\nAt")
-    before = (b.tree / "kernel/other.c").read_text()
-    b.applied()
-    assert (b.tree / "kernel/other.c").read_text() == before
-    assert not (b.tree / "lib/Makefile").read_text().endswith("# end\n")
-
-
 def only_sources(b):
     put(b.root, {f"lib/pgtable-walk/{name}": "x" for name in
                  ("x.o", ".x.c.swp", "x.c.orig", "x.c.rej", "x.c~", "#x.c#", ".#x.c", "x.mod.c", "tags", "new.c")})

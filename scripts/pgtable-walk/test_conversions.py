@@ -75,7 +75,7 @@ def test_later_conversion_there_already(b):
 
 def test_applied_line_wrong(b):
     b.conversion("0001-calls.cocci", "two new_call", "two newer_call")
-    b.refused("kernel/fake.c", "0001-calls.cocci", "Applied: 6.12 two newer_call")
+    b.refused("kernel/fake.c", "0001-calls.cocci", "Applied: two newer_call")
 
 
 # ---- edits ----
@@ -202,12 +202,12 @@ def test_bad_headers(b):
             ("/// fake: Call the new thing\n///\n/// It is better.\n", "", "no commit message"),
             ("two 2", "two x", f"{name}:7: not understood"),
             ("two 2", "two 0", f"{name}:7: not understood"),
-            ("// Hunks: 6.12 one", "// Hunk: 6.12 one", f"{name}:6: not understood"),
+            ("// Hunks: one", "// Hunk: one", f"{name}:6: not understood"),
             ("two new_call", "two new_call(", f"{name}:10: bad regular expression"),
             ("// File: kernel/fake.c\n", "", f"{name}:5: not understood"),
             ("// Applied", "// Later", "not understood"),
-            ("6.12 struct pair 1", "7.3 struct pair 1", "needs Hunks and Applied"),
-            ("// Hunks: 6.12 two 2\n", "// Hunks: 6.12 two 2\n// Hunks: 6.12 two 2\n",
+            ("// Hunks: struct pair 1\n", "// File: kernel/other.c\n", "kernel/fake.c: needs Hunks and Applied"),
+            ("// Hunks: two 2\n", "// Hunks: two 2\n// Hunks: two 2\n",
              f"{name}:8: not understood")):
         put(b.root, {f"{CONVERT}/{name}": good})
         b.conversion(name, old, new)
@@ -218,6 +218,7 @@ def test_bad_edits(b):
     name, good = "0002-doom.edit", HOOKS
     for old, new, words in (
             ("File: lib/Kconfig\n", "", f"{name}:3: not understood"),
+            (good, "/// fake: Do nothing\n", "no File: line"),
             ("At: end", "At: start", "not understood"),
             ("Before: ", "Befor: ", "not understood"),
             ("Before: obj-y += z.o\n", "", f"{name}:11: not understood"),

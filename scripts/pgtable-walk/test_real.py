@@ -6,7 +6,6 @@ import shutil
 from converter.checks import findings
 from converter.conversion import load_conversions
 from converter.csource import definitions
-from converter.main import tree_version
 from converter.stage import Stage, convert, convert_all, convert_file
 from converter.text import encode, read_text
 from converter.transaction import Refused
@@ -18,13 +17,12 @@ ROOT = HERE.parent.parent
 def real_copy(b, base):
     """The files of a base that our conversions name."""
     conversions = load_conversions(ROOT / CONVERT)
-    version = tree_version(base)
     shutil.rmtree(b.tree)
-    for path in {"Makefile", "Kconfig"} | {p for c in conversions for p in c.paths(version)}:
+    for path in {"Makefile", "Kconfig"} | {p for c in conversions for p in c.paths()}:
         (b.tree / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(base / path, b.tree / path)
     b.root = ROOT
-    return conversions, version
+    return conversions
 
 
 def remove_definition(path, name):
@@ -36,11 +34,11 @@ def remove_definition(path, name):
 
 
 def real_applies(b, base):
-    conversions, version = real_copy(b, base)
+    conversions = real_copy(b, base)
     stock = b.contents()
     out = b.applied()
     assert [line.split()[0] for line in out.splitlines()[:-1]] == \
-        [c.stem for c in conversions if c.paths(version)], out
+        [c.stem for c in conversions], out
     before = snapshot(b.tree)
     out = b.applied()
     assert "nothing to do" in out and len(out.splitlines()) == 1, f"converted again: {out}"
@@ -51,10 +49,10 @@ def real_applies(b, base):
 
 def real_refuses(b, base):
     """Stock without the first function that each conversion names in each file."""
-    conversions, version = real_copy(b, base)
+    conversions = real_copy(b, base)
     for conv in conversions:
         for section in conv.sections:
-            names = [n for n in section.hunks.get(version, ()) if n != "-"]
+            names = [n for n in section.hunks if n != "-"]
             text = read_text(base / section.path)
             names = [n for n in names if any(d.name == n for d in definitions(text))]
             if names:
@@ -65,15 +63,14 @@ def real_refuses(b, base):
 
 def real_every_function(b, base):
     """Each conversion, with each function that it names missing just then."""
-    conversions, version = real_copy(b, base)
+    conversions = real_copy(b, base)
     stage = Stage(b.tree, b.dir / "stage")
     for conv in conversions:
         for section in conv.sections:
-            for name in section.hunks.get(version, ()):
+            for name in section.hunks:
                 if name != "-":
-                    without(b, stage, conv, section, version, name)
-        if conv.paths(version):
-            convert(conv, version, stage, ROOT)
+                    without(b, stage, conv, section, name)
+        convert(conv, stage, ROOT)
 
 
 VISITOR = """
@@ -105,11 +102,11 @@ def appended(path, text, word):
 
 def real_writers(b, base):
     """Trees with more writers of page-table entries."""
-    conversions, version = real_copy(b, base)
+    conversions = real_copy(b, base)
     put(b.tree, {"arch/arm64/kvm/vendor.c": VISITOR.format("file")})
     b.refused("arch/arm64/kvm/vendor.c:4: ERROR:", "vpte_plain.cocci")
     stage = Stage(b.tree, b.dir / "stage")
-    convert_all(conversions, version, stage, ROOT, lambda line: None)
+    convert_all(conversions, stage, ROOT, lambda line: None)
     wanted = [("arch/arm64/kvm/vendor.c", 4)]
     for path, text, word in WRITERS:
         wanted.append((path, appended(b.tree / path, text, word)))
@@ -118,7 +115,7 @@ def real_writers(b, base):
     assert sorted(found) == sorted(wanted), (sorted(found), sorted(wanted))
 
 
-def without(b, stage, conv, section, version, name):
+def without(b, stage, conv, section, name):
     copy = b.dir / "without"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(b.tree, copy)
@@ -126,7 +123,7 @@ def without(b, stage, conv, section, version, name):
         shutil.copy2(stage.directory / path, copy / path)
     remove_definition(copy / section.path, name)
     try:
-        convert_file(conv, section, version, Stage(copy, b.dir / "stage-without"), ROOT, False)
+        convert_file(conv, section, Stage(copy, b.dir / "stage-without"), ROOT, False)
     except Refused as error:
         assert section.path in str(error) and f"{name}: " in str(error), f"{conv.stem}: {error}"
     else:

@@ -646,8 +646,8 @@ VM = """\
 // SPDX-License-Identifier: GPL-2.0
 /// fake: Call the new thing for VMs
 // File: virt/kvm/fake.c
-// Hunks: 6.12 vm 1
-// Applied: 6.12 vm new_call
+// Hunks: vm 1
+// Applied: vm new_call
 @@
 expression e;
 @@

@@ -59,12 +59,12 @@ CALLS = """\
 ///
 /// It is better.
 // File: kernel/fake.c
-// Hunks: 6.12 one 1
-// Hunks: 6.12 two 2
-// Hunks: 6.12 struct pair 1
-// Applied: 6.12 one new_call
-// Applied: 6.12 two new_call
-// Applied: 6.12 struct pair right
+// Hunks: one 1
+// Hunks: two 2
+// Hunks: struct pair 1
+// Applied: one new_call
+// Applied: two new_call
+// Applied: struct pair right
 @@
 expression e;
 @@
@@ -82,10 +82,10 @@ expression e;
 DOOM = """\
 /// fake: Drop what nobody calls, add what somebody will
 // File: kernel/fake.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 doomed 1
-// Applied: 6.12 doomed !.
-// Applied: 6.12 - ^int added\\(
+// Hunks: - 1
+// Hunks: doomed 1
+// Applied: doomed !.
+// Applied: - ^int added\\(
 @@
 @@
 - int doomed(...) { ... }
@@ -156,6 +156,7 @@ OVERLAY_FILES = {
     "lib/pgtable-walk/Kconfig": "config PGTABLE_WALK\n\tbool\n",
     "arch/fake/run.S": "#!/bin/sh\n",
     "README.md": "not for the tree\n",
+    f"{CONVERT}/base": "6.12\n",
     f"{CONVERT}/0001-calls.cocci": CALLS,
     f"{CONVERT}/0002-doom.cocci": DOOM,
     f"{CONVERT}/0002-doom.edit": HOOKS,

@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0
 r"""What the conversions in scripts/coccinelle/pgtable-walk/convert say.
 
+All of them are for the version of Linux in the file base.
+
 A conversion begins with its commit message, in lines "/// text".  The header
-of a .cocci then says what the semantic patch does to each file, on each base:
+of a .cocci then says what the semantic patch does to each file:
 
   // Options: --iso-file x.iso         more spatch options, run in this directory
   // File: virt/kvm/kvm_main.c
-  // Hunks: 6.12 struct kvm_x 1        'diff -U0' has one hunk in this definition
-  // Hunks: 6.12 - 2                   and two that touch none, as new functions
-  // Applied: 6.12 struct kvm_x \bage  afterwards this regular expression is found
-  // Applied: 6.12 - !old_name         in it, or not found (!) in the whole file (-)
+  // Hunks: struct kvm_x 1             'diff -U0' has one hunk in this definition
+  // Hunks: - 2                        and two that touch none, as new functions
+  // Applied: struct kvm_x \bage       afterwards this regular expression is found
+  // Applied: - !old_name              in it, or not found (!) in the whole file (-)
 
 Names are those of the unconverted text: functions, arrays, struct/union/enum.
 A conversion all of whose Applied lines hold, on the tree as all conversions
-leave it, is there already.  'Applied: 6.12 f !.' says that f is gone;
-'[!]x' finds a '!x'.
+leave it, is there already.  'Applied: f !.' says that f is gone; '[!]x'
+finds a '!x'.
 
 A .edit is a list of blocks; all text after 'Key: ' counts, tabs too.  Repeated
 anchor or Add lines make a block of several lines:
 
   File: arch/riscv/kvm/Kconfig
-  Base: 6.12 7.3                       optional: only on these
   In: config KVM                       optional: down to the next unindented line
   After: 	select KVM_COMMON            or Before:, Replace:, 'At: end'; found once
   Add: 	select PGTABLE_WALK
@@ -64,10 +65,10 @@ class Mark:
 
 @dataclasses.dataclass
 class Section:
-    """What a .cocci does to one file; both dictionaries have the base as key."""
+    """What a .cocci does to one file: {definition: hunks}, and the Applied lines."""
     path: str
     hunks: dict
-    marks: dict
+    marks: list
 
 
 @dataclasses.dataclass
@@ -75,7 +76,6 @@ class Edit:
     """A block of a .edit."""
     where: str
     path: str
-    bases: tuple = ()
     scope: str = ""
     kind: str = ""
     anchor: tuple = ()
@@ -124,15 +124,8 @@ class Conversion:
     sections: list = dataclasses.field(default_factory=list)
     edits: list = dataclasses.field(default_factory=list)
 
-    def bases(self):
-        return {b for s in self.sections for b in s.hunks} | {b for e in self.edits for b in e.bases}
-
-    def paths(self, base):
-        return {s.path for s in self.sections if base in s.hunks} | \
-               {e.path for e in self.edits_for(base)}
-
-    def edits_for(self, base):
-        return [e for e in self.edits if not e.bases or base in e.bases]
+    def paths(self):
+        return {part.path for part in self.sections + self.edits}
 
 
 def find(lines, block, begin, end):
@@ -144,17 +137,15 @@ def cocci_key(conv, key, value):
     """One '// Key: value' line of a .cocci; False if it is wrong."""
     section = conv.sections[-1] if conv.sections else None
     if key == "File" and all(s.path != value for s in conv.sections):
-        conv.sections.append(Section(value, {}, {}))
+        conv.sections.append(Section(value, {}, []))
     elif key == "Options":
         conv.options += value.split()
-    elif key == "Hunks" and section and (m := re.fullmatch(rf"(\S+) ({NAME}) ([1-9]\d*)", value)):
-        counts = section.hunks.setdefault(m[1], {})
-        if m[2] in counts:
-            return False
-        counts[m[2]] = int(m[3])
-    elif key == "Applied" and section and (m := re.fullmatch(rf"(\S+) ({NAME}) (!?)(.+)", value)):
-        re.compile(m[4])
-        section.marks.setdefault(m[1], []).append(Mark(m[2], m[4], not m[3]))
+    elif key == "Hunks" and section and (m := re.fullmatch(rf"({NAME}) ([1-9]\d*)", value)) and \
+            m[1] not in section.hunks:
+        section.hunks[m[1]] = int(m[2])
+    elif key == "Applied" and section and (m := re.fullmatch(rf"({NAME}) (!?)(.+)", value)):
+        re.compile(m[3])
+        section.marks.append(Mark(m[1], m[3], not m[2]))
     else:
         return key == "SPDX-License-Identifier"
     return True
@@ -174,9 +165,8 @@ def parse_cocci(path, conv):
             if not good:
                 raise Refused(f"{path.name}:{nr}: not understood: '{line}' (see apply.py --help)")
     for section in conv.sections:
-        if not section.hunks or section.hunks.keys() != section.marks.keys():
-            raise Refused(f"{path.name}: {section.path}: each base needs Hunks and Applied lines "
-                          "(see apply.py --help)")
+        if not section.hunks or not section.marks:
+            raise Refused(f"{path.name}: {section.path}: needs Hunks and Applied lines (see apply.py --help)")
     if not conv.sections:
         raise Refused(f"{path.name}: no '// File:' line (see apply.py --help)")
 
@@ -205,13 +195,11 @@ def parse_edit(path, conv):
             message.append(line[4:])
         if not line.strip() or line.startswith("//"):
             continue
-        m = re.match(r"(File|Base|In|After|Before|Replace|At|Add|Fragment):(?: (.*))?$", line)
+        m = re.match(r"(File|In|After|Before|Replace|At|Add|Fragment):(?: (.*))?$", line)
         key, value = (m[1], m[2] or "") if m else ("", "")
         edit = blocks[-1] if blocks else None
         if key == "File":
             blocks.append(Edit(f"{path.name}:{nr}", value.strip()))
-        elif key == "Base" and edit:
-            edit.bases = tuple(value.split())
         elif key == "In" and edit:
             edit.scope = value
         elif key == "Add" and edit and edit.kind:
@@ -226,9 +214,17 @@ def parse_edit(path, conv):
             edit.kind, edit.anchor = key, edit.anchor + (value,)
         else:
             raise Refused(f"{path.name}:{nr}: not understood: '{line}' (see apply.py --help)")
+    if not blocks:
+        raise Refused(f"{path.name}: no File: line (see apply.py --help)")
     if incomplete := [e.where for e in blocks if not e.add]:
         raise Refused(f"{incomplete[0]}: this block has no anchor, or no Add: or Fragment: line")
     conv.edits, conv.message = blocks, conv.message or message
+
+
+def base_of(directory):
+    """The version of Linux that conversions are for."""
+    path = directory / "base"
+    return read_text(path).strip() if path.is_file() else "no version"
 
 
 def load_conversions(directory):

@@ -24,7 +24,7 @@ import sys
 
 from . import conversion
 from .checks import check
-from .conversion import CONVERT_DIR, conversion_hashes, load_conversions
+from .conversion import CONVERT_DIR, base_of, conversion_hashes, load_conversions
 from .overlay import overlay_files, overlay_writes
 from .record import FORMAT, MANIFEST, commit_of, name_of, read_manifest, refuse_without_stock, stock_texts
 from .stage import Stage, convert_all, staging
@@ -48,27 +48,25 @@ def tree_version(kdir):
     return ".".join(m[1] for m in numbers)
 
 
-def chosen_base(kdir, conversions):
-    version = tree_version(kdir)
-    supported = sorted({b for c in conversions for b in c.bases()})
-    if version not in supported:
-        raise Refused(f"{kdir}: this is Linux {version}, but there are conversions for "
-                      f"{', '.join(supported) or 'no version'} only")
-    return version
+def checked_base(kdir, root):
+    version, base = tree_version(kdir), base_of(root / CONVERT_DIR)
+    if version != base:
+        raise Refused(f"{kdir}: this is Linux {version}, but there are conversions for {base} only")
+    return base
 
 
-def kept(conversions, base, path, entry, there):
+def kept(conversions, path, entry, there):
     """Whether all that shows in a converted file that it is converted still does, after an edit."""
     stock = unpack(entry["stock"])
     ours = patched(stock, entry["patch"])
     return there != stock and all(
         [m.holds(there) or not m.holds(ours)
-         for c in conversions for s in c.sections if s.path == path for m in s.marks.get(base, ())] +
+         for c in conversions for s in c.sections if s.path == path for m in s.marks] +
         [e.present(there) or not e.present(ours)
-         for c in conversions for e in c.edits_for(base) if e.path == path])
+         for c in conversions for e in c.edits if e.path == path])
 
 
-def up_to_date(conversions, base, kdir, source, record):
+def up_to_date(conversions, kdir, source, record):
     """The converted files that were edited since, None if they have to be converted anew."""
     edited = []
     for path, entry in record["converted"].items():
@@ -78,7 +76,7 @@ def up_to_date(conversions, base, kdir, source, record):
         there = read_text(kdir / path)
         if sha256(encode(there)) != entry["hash"]:
             with contextlib.suppress(Refused):
-                if source == kdir and kept(conversions, base, path, entry, there):
+                if source == kdir and kept(conversions, path, entry, there):
                     edited.append(path)
                     continue
             return None
@@ -105,12 +103,12 @@ def converted_writes(stage, kdir, source, record, directory):
     return writes, entries
 
 
-def converted_stage(conversions, base, kdir, source, record, directory, root, say):
+def converted_stage(conversions, kdir, source, record, directory, root, say):
     """The tree's files as they should be, whether they had to be converted for that, and
     whether the checks have not seen them."""
     edited = None
     if record["conversions"] == conversion_hashes(root):
-        edited = up_to_date(conversions, base, kdir, source, record)
+        edited = up_to_date(conversions, kdir, source, record)
     if edited is not None:
         stage = Stage(kdir, directory / "stage")
         for path in record["converted"]:
@@ -124,24 +122,24 @@ def converted_stage(conversions, base, kdir, source, record, directory, root, sa
             say(f"{kdir}: was converted by {name_of(record)}: converting it anew")
     stage = Stage(source, directory / "stage", texts)
     (directory / "stage").mkdir()
-    convert_all(conversions, base, stage, root, say)
+    convert_all(conversions, stage, root, say)
     return stage, True, True
 
 
 def apply(args, say):
     kdir, root = args.kdir.resolve(), args.overlay_root.resolve()
     conversions = load_conversions(root / CONVERT_DIR)
-    base = chosen_base(kdir, conversions)
+    base = checked_base(kdir, root)
     source = args.source.resolve() if args.source else kdir
     if tree_version(source) != base:
         raise Refused(f"{source}: not the Linux {base} that {kdir} is")
-    record, read = opened(kdir, say, [*overlay_files(root), MANIFEST, *(p for c in conversions for p in c.paths(base))])
+    record, read = opened(kdir, say, [*overlay_files(root), MANIFEST, *(p for c in conversions for p in c.paths())])
     if not shutil.which("spatch") and subprocess.run([HERE / "need", "coccinelle"],
                                                      check=False).returncode:
         raise Refused("spatch is missing")
 
     with staging() as directory:
-        stage, fresh, unseen = converted_stage(conversions, base, kdir, source, record, directory, root, say)
+        stage, fresh, unseen = converted_stage(conversions, kdir, source, record, directory, root, say)
         writes, new = overlay_writes(root, kdir, record["new"])
         changed, converted = {}, record["converted"]
         if fresh:
@@ -151,7 +149,7 @@ def apply(args, say):
         if unseen or writes:
             check(stage, root, source, new)
     files = f"{len(new)} new files, {len(converted)} converted"
-    count = len([c for c in conversions if c.paths(base)])
+    count = len(conversions)
     transaction = Transaction(kdir)
     made = {"format": FORMAT, "commit": commit_of(root), "conversions": conversion_hashes(root),
             "dirs": sorted({*record["dirs"], *transaction.missing_directories(writes)}),

@@ -43,31 +43,30 @@ class Stage:
         return read_text(self.file(path, by))
 
 
-def check_counts(conv, section, base, made, text, partly):
-    wanted = section.hunks[base]
+def check_counts(conv, section, made, text, partly):
+    wanted = section.hunks
     there = {d.name for d in definitions(text)} | {"-"}
     wrong = [f"{n}: {wanted.get(n, 0)} hunks expected, {made.get(n, 0)} found"
              + ("" if n in there else ", not in the tree")
              for n in dict.fromkeys([*wanted, *made]) if made.get(n, 0) != wanted.get(n, 0)]
     if wrong:
-        why = "partly converted already" if partly else f"not as in stock {base}"
+        why = "partly converted already" if partly else "not as in stock"
         raise Refused(f"{section.path}: {conv.stem}.cocci: {'; '.join(wrong)} ({why}: use the stock "
                       "file, or mend the rule or its Hunks lines)")
 
 
-def convert(conv, base, stage, root):
+def convert(conv, stage, root):
     """Apply one conversion to the stage.  Returns {(file, definition): hunks}."""
-    sections = [s for s in conv.sections if base in s.hunks]
     marks = [(m, m.holds(stage.text(s.path, conv.stem + ".cocci")))
-             for s in sections for m in s.marks[base]]
-    edits = [(e, e.present(stage.text(e.path, e.where))) for e in conv.edits_for(base)]
+             for s in conv.sections for m in s.marks]
+    edits = [(e, e.present(stage.text(e.path, e.where))) for e in conv.edits]
     if all(held for _, held in marks + edits):
-        raise Refused(f"{(sections or conv.edits_for(base))[0].path}: {conv.stem} is there already, but no "
+        raise Refused(f"{(conv.sections + conv.edits)[0].path}: {conv.stem} is there already, but no "
                       f"{MANIFEST} says which version converted the tree: use stock files")
     partly = any(held for m, held in marks if m.wanted) or any(held for _, held in edits)
     made = {}
-    for section in sections:
-        made.update(convert_file(conv, section, base, stage, root, partly))
+    for section in conv.sections:
+        made.update(convert_file(conv, section, stage, root, partly))
     for edit, there in edits:
         if there:
             raise Refused(f"{edit.path}: {edit.where}: this edit is there already, but what comes "
@@ -81,30 +80,29 @@ def convert(conv, base, stage, root):
     return made
 
 
-def convert_file(conv, section, base, stage, root, partly):
+def convert_file(conv, section, stage, root, partly):
     cocci = root / CONVERT_DIR / f"{conv.stem}.cocci"
     staged = stage.file(section.path, cocci.name)
     before = stage.directory / "before"
     shutil.copyfile(staged, before)
     run_spatch(cocci, conv.options, staged, section.path, root)
     made = hunks(before, staged)
-    check_counts(conv, section, base, made, read_text(before), partly)
+    check_counts(conv, section, made, read_text(before), partly)
     after = read_text(staged)
-    for mark in section.marks[base]:
+    for mark in section.marks:
         if not mark.holds(after):
-            raise Refused(f"{section.path}: {cocci.name}: applied as stated, but its 'Applied: {base} "
-                          f"{mark.name} {'' if mark.wanted else '!'}{mark.pattern}' does not hold")
+            raise Refused(f"{section.path}: {cocci.name}: applied as stated, but its 'Applied: {mark.name} "
+                          f"{'' if mark.wanted else '!'}{mark.pattern}' does not hold")
     return {(section.path, name): n for name, n in made.items()}
 
 
-def convert_all(conversions, base, stage, root, say):
+def convert_all(conversions, stage, root, say):
     """Apply all conversions to the stage."""
     for conv in conversions:
         start = time.monotonic()
-        if conv.paths(base):
-            made = convert(conv, base, stage, root)
-            say(f"{conv.stem:44} {sum(made.values()):3} hunks in {len(made):2} places of "
-                f"{len({path for path, _ in made})} files {time.monotonic() - start:5.1f} s")
+        made = convert(conv, stage, root)
+        say(f"{conv.stem:44} {sum(made.values()):3} hunks in {len(made):2} places of "
+            f"{len({path for path, _ in made})} files {time.monotonic() - start:5.1f} s")
 
 
 @contextlib.contextmanager

@@ -18,23 +18,23 @@
 /// mmu_lock, and the counters of flushes have never been exact. Names are those that later
 /// kernels have for the same thing.
 // File: include/linux/kvm_host.h
-// Hunks: 6.12 struct kvm_gfn_range 1
-// Applied: 6.12 struct kvm_gfn_range \blockless\b
+// Hunks: struct kvm_gfn_range 1
+// Applied: struct kvm_gfn_range \blockless\b
 // File: virt/kvm/kvm_main.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 struct kvm_mmu_notifier_range 1
-// Hunks: 6.12 __kvm_handle_hva_range 3
-// Hunks: 6.12 kvm_flush_remote_tlbs 2
-// Hunks: 6.12 kvm_handle_hva_range 2
-// Hunks: 6.12 kvm_handle_hva_range_no_flush 2
-// Hunks: 6.12 kvm_handle_gfn_range 1
-// Applied: 6.12 - lockless_aging\.h
-// Applied: 6.12 struct kvm_mmu_notifier_range \blockless\b
-// Applied: 6.12 __kvm_handle_hva_range if \(!range->lockless\)
-// Applied: 6.12 kvm_flush_remote_tlbs \bdata_race\b
-// Applied: 6.12 kvm_handle_hva_range \bkvm_age_lockless\b
-// Applied: 6.12 kvm_handle_hva_range_no_flush \bkvm_age_lockless\b
-// Applied: 6.12 kvm_handle_gfn_range \blockless = false\b
+// Hunks: - 1
+// Hunks: struct kvm_mmu_notifier_range 1
+// Hunks: __kvm_handle_hva_range 3
+// Hunks: kvm_flush_remote_tlbs 2
+// Hunks: kvm_handle_hva_range 2
+// Hunks: kvm_handle_hva_range_no_flush 2
+// Hunks: kvm_handle_gfn_range 1
+// Applied: - lockless_aging\.h
+// Applied: struct kvm_mmu_notifier_range \blockless\b
+// Applied: __kvm_handle_hva_range if \(!range->lockless\)
+// Applied: kvm_flush_remote_tlbs \bdata_race\b
+// Applied: kvm_handle_hva_range \bkvm_age_lockless\b
+// Applied: kvm_handle_hva_range_no_flush \bkvm_age_lockless\b
+// Applied: kvm_handle_gfn_range \blockless = false\b
 
 @@
 @@

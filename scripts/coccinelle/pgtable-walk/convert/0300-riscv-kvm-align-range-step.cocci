@@ -7,9 +7,9 @@
 /// left out: pages stay mapped that were freed, or writable although dirty logging
 /// counts on a fault. Step to the next entry instead.
 // File: arch/riscv/kvm/mmu.c
-// Hunks: 6.12 gstage_unmap_range 1
-// Hunks: 6.12 gstage_wp_range 1
-// Applied: 6.12 - !addr \+= page_size;
+// Hunks: gstage_unmap_range 1
+// Hunks: gstage_wp_range 1
+// Applied: - !addr \+= page_size;
 
 @@
 identifier f = { gstage_unmap_range, gstage_wp_range };

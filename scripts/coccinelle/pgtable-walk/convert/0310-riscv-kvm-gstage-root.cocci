@@ -14,17 +14,17 @@
 ///
 /// The header for walks outside of mmu.c comes along.
 // File: arch/riscv/include/asm/kvm_host.h
-// Hunks: 6.12 - 1
-// Hunks: 6.12 struct kvm_arch 1
-// Applied: 6.12 - linux/pgtable_walk\.h
-// Applied: 6.12 struct kvm_arch \bgstage_root\b
+// Hunks: - 1
+// Hunks: struct kvm_arch 1
+// Applied: - linux/pgtable_walk\.h
+// Applied: struct kvm_arch \bgstage_root\b
 // File: arch/riscv/kvm/mmu.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 kvm_riscv_gstage_alloc_pgd 1
-// Hunks: 6.12 kvm_riscv_gstage_free_pgd 2
-// Applied: 6.12 - "gstage_walk\.h"
-// Applied: 6.12 kvm_riscv_gstage_alloc_pgd \bgstage_publish_root\b
-// Applied: 6.12 kvm_riscv_gstage_free_pgd \bpgtable_root_retire\b
+// Hunks: - 1
+// Hunks: kvm_riscv_gstage_alloc_pgd 1
+// Hunks: kvm_riscv_gstage_free_pgd 2
+// Applied: - "gstage_walk\.h"
+// Applied: kvm_riscv_gstage_alloc_pgd \bgstage_publish_root\b
+// Applied: kvm_riscv_gstage_free_pgd \bpgtable_root_retire\b
 
 @@
 @@

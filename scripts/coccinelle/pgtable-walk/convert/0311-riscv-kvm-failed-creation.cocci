@@ -8,8 +8,8 @@
 /// Free it in kvm_arch_destroy_vm(), which both paths come to. Where ->release() was
 /// there first, it does nothing.
 // File: arch/riscv/kvm/vm.c
-// Hunks: 6.12 kvm_arch_destroy_vm 1
-// Applied: 6.12 kvm_arch_destroy_vm \bkvm_riscv_gstage_free_pgd\b
+// Hunks: kvm_arch_destroy_vm 1
+// Applied: kvm_arch_destroy_vm \bkvm_riscv_gstage_free_pgd\b
 
 @@
 identifier kvm;

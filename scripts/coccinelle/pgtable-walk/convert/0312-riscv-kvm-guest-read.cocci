@@ -13,16 +13,16 @@
 /// A vCPU may have consumed a request on another CPU than the one where it cached
 /// something. Fence when it is loaded on another CPU, so that this comes before a read,
 /// too, and not only before the guest is entered.
-// Options: --macro-file-builtins hlv.h
+// Options: --macro-file-builtins spatch-hlv.h
 // File: arch/riscv/kvm/vcpu.c
-// Hunks: 6.12 kvm_arch_vcpu_load 1
-// Applied: 6.12 kvm_arch_vcpu_load \bkvm_riscv_local_tlb_sanitize\b
+// Hunks: kvm_arch_vcpu_load 1
+// Applied: kvm_arch_vcpu_load \bkvm_riscv_local_tlb_sanitize\b
 // File: arch/riscv/kvm/vcpu_exit.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 kvm_riscv_vcpu_unpriv_read 2
-// Applied: 6.12 - "guest_read\.h"
-// Applied: 6.12 kvm_riscv_vcpu_unpriv_read \bkvm_riscv_guest_read_begin\b
-// Applied: 6.12 kvm_riscv_vcpu_unpriv_read \bkvm_riscv_guest_read_end\b
+// Hunks: - 1
+// Hunks: kvm_riscv_vcpu_unpriv_read 2
+// Applied: - "guest_read\.h"
+// Applied: kvm_riscv_vcpu_unpriv_read \bkvm_riscv_guest_read_begin\b
+// Applied: kvm_riscv_vcpu_unpriv_read \bkvm_riscv_guest_read_end\b
 
 @@
 @@

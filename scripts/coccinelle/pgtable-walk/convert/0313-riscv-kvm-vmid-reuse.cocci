@@ -17,16 +17,16 @@
 /// that hgatp is loaded first, then the version, with release order, and read it with
 /// acquire order.
 // File: arch/riscv/kvm/mmu.c
-// Hunks: 6.12 kvm_riscv_gstage_update_hgatp 1
-// Applied: 6.12 kvm_riscv_gstage_update_hgatp \bgstage_hgatp_vmid\b
+// Hunks: kvm_riscv_gstage_update_hgatp 1
+// Applied: kvm_riscv_gstage_update_hgatp \bgstage_hgatp_vmid\b
 // File: arch/riscv/kvm/vcpu.c
-// Hunks: 6.12 kvm_riscv_check_vcpu_requests 2
-// Applied: 6.12 kvm_riscv_check_vcpu_requests UPDATE_HGATP, vcpu\)\) \{
+// Hunks: kvm_riscv_check_vcpu_requests 2
+// Applied: kvm_riscv_check_vcpu_requests UPDATE_HGATP, vcpu\)\) \{
 // File: arch/riscv/kvm/vmid.c
-// Hunks: 6.12 kvm_riscv_gstage_vmid_ver_changed 1
-// Hunks: 6.12 kvm_riscv_gstage_vmid_update 3
-// Applied: 6.12 kvm_riscv_gstage_vmid_ver_changed \bsmp_load_acquire\b
-// Applied: 6.12 kvm_riscv_gstage_vmid_update \bsmp_store_release\b
+// Hunks: kvm_riscv_gstage_vmid_ver_changed 1
+// Hunks: kvm_riscv_gstage_vmid_update 3
+// Applied: kvm_riscv_gstage_vmid_ver_changed \bsmp_load_acquire\b
+// Applied: kvm_riscv_gstage_vmid_update \bsmp_store_release\b
 
 @@
 identifier vcpu, k;

@@ -6,9 +6,9 @@
 /// that is not aligned to it, and hardware faults on each access; if the memslot begins or
 /// ends within the page, the leaf maps more than the slot. Go down to a size that fits.
 // File: arch/riscv/kvm/mmu.c
-// Hunks: 6.12 kvm_riscv_gstage_map 2
-// Applied: 6.12 kvm_riscv_gstage_map \bgstage_leaf_size\b
-// Applied: 6.12 kvm_riscv_gstage_map !huge_page_mask
+// Hunks: kvm_riscv_gstage_map 2
+// Applied: kvm_riscv_gstage_map \bgstage_leaf_size\b
+// Applied: kvm_riscv_gstage_map !huge_page_mask
 
 @@
 identifier vcpu, memslot, gpa, hva, is_write, vma, vma_pagesize, gfn, logging;

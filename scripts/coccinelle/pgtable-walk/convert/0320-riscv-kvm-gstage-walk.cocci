@@ -23,19 +23,19 @@
 /// so it frees tables without mmu_lock, a fence or an RCU callback each, and gives the
 /// CPU up on the way.
 // File: arch/riscv/kvm/mmu.c
-// Hunks: 6.12 gstage_level_to_page_size 1
-// Hunks: 6.12 enum gstage_op 1
-// Hunks: 6.12 gstage_op_pte 1
-// Hunks: 6.12 gstage_unmap_range 1
-// Hunks: 6.12 gstage_wp_range 1
-// Hunks: 6.12 gstage_wp_memory_region 1
-// Hunks: 6.12 kvm_riscv_gstage_iounmap 1
-// Hunks: 6.12 kvm_arch_mmu_enable_log_dirty_pt_masked 1
-// Hunks: 6.12 kvm_arch_flush_shadow_memslot 1
-// Hunks: 6.12 kvm_unmap_gfn_range 1
-// Hunks: 6.12 kvm_riscv_gstage_free_pgd 1
-// Applied: 6.12 - !\bgstage_(level_to_page_size|op_pte|unmap_range|wp_range)\(
-// Applied: 6.12 - !enum gstage_op
+// Hunks: gstage_level_to_page_size 1
+// Hunks: enum gstage_op 1
+// Hunks: gstage_op_pte 1
+// Hunks: gstage_unmap_range 1
+// Hunks: gstage_wp_range 1
+// Hunks: gstage_wp_memory_region 1
+// Hunks: kvm_riscv_gstage_iounmap 1
+// Hunks: kvm_arch_mmu_enable_log_dirty_pt_masked 1
+// Hunks: kvm_arch_flush_shadow_memslot 1
+// Hunks: kvm_unmap_gfn_range 1
+// Hunks: kvm_riscv_gstage_free_pgd 1
+// Applied: - !\bgstage_(level_to_page_size|op_pte|unmap_range|wp_range)\(
+// Applied: - !enum gstage_op
 
 @@
 type T;

@@ -12,9 +12,9 @@
 ///  - replace the final entry by xchg, so that no cmpxchg of an ager gets in between,
 ///    and go by the new value when deciding to flush.
 // File: arch/riscv/kvm/mmu.c
-// Hunks: 6.12 gstage_set_pte 5
-// Applied: 6.12 gstage_set_pte \bgstage_link_table\b
-// Applied: 6.12 gstage_set_pte \bgstage_xchg_pte\b
+// Hunks: gstage_set_pte 5
+// Applied: gstage_set_pte \bgstage_link_table\b
+// Applied: gstage_set_pte \bgstage_xchg_pte\b
 
 @@
 typedef gpa_t, pte_t;

@@ -6,8 +6,8 @@
 /// KVM_RUN fails. Unmap the leaf and go on: all else that it maps faults in again,
 /// page by page.
 // File: arch/riscv/kvm/mmu.c
-// Hunks: 6.12 gstage_set_pte 1
-// Applied: 6.12 gstage_set_pte !EEXIST
+// Hunks: gstage_set_pte 1
+// Applied: gstage_set_pte !EEXIST
 
 @@
 typedef gpa_t, pte_t;

@@ -7,8 +7,8 @@
 /// address does not reach beyond leaf entries. Unmap what is below the entry first,
 /// which frees the table after a fence of the VMID and a grace period.
 // File: arch/riscv/kvm/mmu.c
-// Hunks: 6.12 gstage_set_pte 1
-// Applied: 6.12 gstage_set_pte PGTABLE_TABLE
+// Hunks: gstage_set_pte 1
+// Applied: gstage_set_pte PGTABLE_TABLE
 
 @@
 typedef gpa_t, pte_t;

@@ -12,10 +12,10 @@
 ///
 /// 32-bit kernels walk the same way, under mmu_lock.
 // File: arch/riscv/kvm/mmu.c
-// Hunks: 6.12 gstage_get_leaf_entry 1
-// Hunks: 6.12 kvm_age_gfn 1
-// Hunks: 6.12 kvm_test_age_gfn 1
-// Applied: 6.12 - !\b(gstage_get_leaf_entry|kvm_(test_)?age_gfn)\b
+// Hunks: gstage_get_leaf_entry 1
+// Hunks: kvm_age_gfn 1
+// Hunks: kvm_test_age_gfn 1
+// Applied: - !\b(gstage_get_leaf_entry|kvm_(test_)?age_gfn)\b
 
 @@
 identifier f = { kvm_age_gfn, kvm_test_age_gfn };

@@ -5,8 +5,8 @@
 /// where another header happens to bring it in. Include it. Nothing else keeps the
 /// test from RISC-V, where it drives aging through page_idle as everywhere.
 // File: tools/testing/selftests/kvm/access_tracking_perf_test.c
-// Hunks: 6.12 - 1
-// Applied: 6.12 - "ucall_common\.h"
+// Hunks: - 1
+// Applied: - "ucall_common\.h"
 
 @@
 @@

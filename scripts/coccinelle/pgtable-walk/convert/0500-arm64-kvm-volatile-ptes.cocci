@@ -23,24 +23,24 @@
 ///
 /// The same object serves at EL2: the helpers are inline and need nothing there.
 // File: arch/arm64/kvm/hyp/pgtable.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 kvm_pgtable_visitor_cb 1
-// Hunks: 6.12 stage2_pte_needs_update 1
-// Hunks: 6.12 stage2_try_set_pte 1
-// Hunks: 6.12 stage2_try_break_pte 5
-// Hunks: 6.12 stage2_make_pte 2
-// Hunks: 6.12 stage2_unmap_put_pte 4
-// Hunks: 6.12 stage2_unmap_walker 4
-// Hunks: 6.12 stage2_map_walker_try_leaf 4
-// Hunks: 6.12 stage2_map_walk_leaf 2
-// Hunks: 6.12 stage2_attr_walker 1
-// Hunks: 6.12 stage2_split_walker 1
-// Hunks: 6.12 stage2_age_walker 2
-// Applied: 6.12 - kvm_stage2_pte\.h
-// Applied: 6.12 - !\bstage2_try_set_pte\b
-// Applied: 6.12 stage2_pte_needs_update \bKVM_PTE_S2_VOLATILE\b
-// Applied: 6.12 stage2_unmap_put_pte \bvpte_xchg\b
-// Applied: 6.12 stage2_make_pte \bvpte_unfreeze\b
+// Hunks: - 1
+// Hunks: kvm_pgtable_visitor_cb 1
+// Hunks: stage2_pte_needs_update 1
+// Hunks: stage2_try_set_pte 1
+// Hunks: stage2_try_break_pte 5
+// Hunks: stage2_make_pte 2
+// Hunks: stage2_unmap_put_pte 4
+// Hunks: stage2_unmap_walker 4
+// Hunks: stage2_map_walker_try_leaf 4
+// Hunks: stage2_map_walk_leaf 2
+// Hunks: stage2_attr_walker 1
+// Hunks: stage2_split_walker 1
+// Hunks: stage2_age_walker 2
+// Applied: - kvm_stage2_pte\.h
+// Applied: - !\bstage2_try_set_pte\b
+// Applied: stage2_pte_needs_update \bKVM_PTE_S2_VOLATILE\b
+// Applied: stage2_unmap_put_pte \bvpte_xchg\b
+// Applied: stage2_make_pte \bvpte_unfreeze\b
 
 @@
 @@

@@ -16,8 +16,8 @@
 /// before, and none if all is called young. These are the accesses that aging asks
 /// about: to call 512 pages used for none of them is what is wrong.
 // File: arch/arm64/kvm/hyp/pgtable.c
-// Hunks: 6.12 stage2_split_walker 2
-// Applied: 6.12 stage2_split_walker \bstage2_inherit_volatile\b
+// Hunks: stage2_split_walker 2
+// Applied: stage2_split_walker \bstage2_inherit_volatile\b
 
 @@
 identifier ctx, visit, mm_ops, level, childp, mmu;

@@ -21,13 +21,13 @@
 /// The operation to use is optional: EL2 has no RCU, nobody walks its guests' tables
 /// without their lock, and their mm_ops leave it out.
 // File: arch/arm64/kvm/hyp/pgtable.c
-// Hunks: 6.12 stage2_unmap_walker 1
-// Hunks: 6.12 kvm_pgtable_stage2_free_unlinked 1
-// Applied: 6.12 stage2_unmap_walker \bfree_unlinked_table\b
-// Applied: 6.12 kvm_pgtable_stage2_free_unlinked == 1\)
+// Hunks: stage2_unmap_walker 1
+// Hunks: kvm_pgtable_stage2_free_unlinked 1
+// Applied: stage2_unmap_walker \bfree_unlinked_table\b
+// Applied: kvm_pgtable_stage2_free_unlinked == 1\)
 // File: arch/arm64/kvm/mmu.c
-// Hunks: 6.12 stage2_free_unlinked_table_rcu_cb 1
-// Applied: 6.12 stage2_free_unlinked_table_rcu_cb \bpgtable_walk_count\b
+// Hunks: stage2_free_unlinked_table_rcu_cb 1
+// Applied: stage2_free_unlinked_table_rcu_cb \bpgtable_walk_count\b
 
 @@
 identifier ctx, visit, mm_ops, childp;

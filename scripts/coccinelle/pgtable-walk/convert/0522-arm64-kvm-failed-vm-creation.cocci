@@ -8,8 +8,8 @@
 ///
 /// Let the end of struct kvm see to it. It finds nothing to do after ->release().
 // File: arch/arm64/kvm/arm.c
-// Hunks: 6.12 kvm_arch_destroy_vm 1
-// Applied: 6.12 kvm_arch_destroy_vm \bkvm_uninit_stage2_mmu\b
+// Hunks: kvm_arch_destroy_vm 1
+// Applied: kvm_arch_destroy_vm \bkvm_uninit_stage2_mmu\b
 
 @@
 identifier kvm;

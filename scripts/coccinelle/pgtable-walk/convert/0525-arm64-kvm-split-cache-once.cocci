@@ -8,10 +8,10 @@
 ///
 /// Leave the cache to the one that got mmu->pgt.
 // File: arch/arm64/kvm/mmu.c
-// Hunks: 6.12 kvm_uninit_stage2_mmu 1
-// Hunks: 6.12 kvm_free_stage2_pgd 1
-// Applied: 6.12 kvm_uninit_stage2_mmu !\bsplit_page_cache\b
-// Applied: 6.12 kvm_free_stage2_pgd \bsplit_page_cache\b
+// Hunks: kvm_uninit_stage2_mmu 1
+// Hunks: kvm_free_stage2_pgd 1
+// Applied: kvm_uninit_stage2_mmu !\bsplit_page_cache\b
+// Applied: kvm_free_stage2_pgd \bsplit_page_cache\b
 
 @@
 @@

@@ -20,21 +20,21 @@
 /// may walk from there. clear_flush_young() flushes after the walk, without mmu_lock
 /// when the walk had none. So flush in a read section as well, and leave a VM alone
 /// whose root is hidden: it runs no more.
-// Options: --macro-file iterators.h
+// Options: --macro-file spatch-iterators.h
 // File: arch/arm64/include/asm/kvm_host.h
-// Hunks: 6.12 - 1
-// Hunks: 6.12 struct kvm_s2_mmu 1
-// Applied: 6.12 - linux/pgtable_walk\.h
-// Applied: 6.12 struct kvm_s2_mmu \bpgtable_root\b
+// Hunks: - 1
+// Hunks: struct kvm_s2_mmu 1
+// Applied: - linux/pgtable_walk\.h
+// Applied: struct kvm_s2_mmu \bpgtable_root\b
 // File: arch/arm64/kvm/mmu.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 kvm_arch_flush_remote_tlbs 1
-// Hunks: 6.12 kvm_init_stage2_mmu 1
-// Hunks: 6.12 kvm_free_stage2_pgd 1
-// Applied: 6.12 - "stage2_root\.h"
-// Applied: 6.12 kvm_arch_flush_remote_tlbs \bpgtable_root_deref\b
-// Applied: 6.12 kvm_init_stage2_mmu \bstage2_publish_root\b
-// Applied: 6.12 kvm_free_stage2_pgd \bstage2_retire_root\b
+// Hunks: - 1
+// Hunks: kvm_arch_flush_remote_tlbs 1
+// Hunks: kvm_init_stage2_mmu 1
+// Hunks: kvm_free_stage2_pgd 1
+// Applied: - "stage2_root\.h"
+// Applied: kvm_arch_flush_remote_tlbs \bpgtable_root_deref\b
+// Applied: kvm_init_stage2_mmu \bstage2_publish_root\b
+// Applied: kvm_free_stage2_pgd \bstage2_retire_root\b
 
 @@
 @@

@@ -13,8 +13,8 @@
 ///
 /// EL2 has nobody to offer the CPU to and does it in one go, as before.
 // File: arch/arm64/kvm/mmu.c
-// Hunks: 6.12 kvm_free_stage2_pgd 1
-// Applied: 6.12 kvm_free_stage2_pgd \bstage2_destroy\b
+// Hunks: kvm_free_stage2_pgd 1
+// Applied: kvm_free_stage2_pgd \bstage2_destroy\b
 
 @@
 identifier mmu, pgt;

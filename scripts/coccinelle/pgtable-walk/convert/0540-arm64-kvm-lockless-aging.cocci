@@ -14,17 +14,17 @@
 /// those. All VMs are aged by the same walk there, but with mmu_lock held for write, as
 /// before. That is untested: QEMU 7.2 does not get that far, on stock neither.
 // File: arch/arm64/include/asm/kvm_pgtable.h
-// Hunks: 6.12 - 1
-// Applied: 6.12 - !\bkvm_pgtable_stage2_test_clear_young\b
+// Hunks: - 1
+// Applied: - !\bkvm_pgtable_stage2_test_clear_young\b
 // File: arch/arm64/kvm/hyp/pgtable.c
-// Hunks: 6.12 struct stage2_age_data 1
-// Hunks: 6.12 stage2_age_walker 1
-// Hunks: 6.12 kvm_pgtable_stage2_test_clear_young 1
-// Applied: 6.12 - !\bstage2_age_\w+
+// Hunks: struct stage2_age_data 1
+// Hunks: stage2_age_walker 1
+// Hunks: kvm_pgtable_stage2_test_clear_young 1
+// Applied: - !\bstage2_age_\w+
 // File: arch/arm64/kvm/mmu.c
-// Hunks: 6.12 kvm_age_gfn 1
-// Hunks: 6.12 kvm_test_age_gfn 1
-// Applied: 6.12 - !\bkvm_(test_)?age_gfn\b
+// Hunks: kvm_age_gfn 1
+// Hunks: kvm_test_age_gfn 1
+// Applied: - !\bkvm_(test_)?age_gfn\b
 
 @@
 type T;

@@ -6,8 +6,8 @@
 /// unmapped, freed and given to somebody else. Nothing needs the mark. Those who ask
 /// for the age of the page are told by the flag.
 // File: arch/arm64/kvm/mmu.c
-// Hunks: 6.12 handle_access_fault 3
-// Applied: 6.12 handle_access_fault ^\tkvm_pgtable_stage2_mkyoung\b
+// Hunks: handle_access_fault 3
+// Applied: handle_access_fault ^\tkvm_pgtable_stage2_mkyoung\b
 
 @@
 typedef kvm_pte_t;

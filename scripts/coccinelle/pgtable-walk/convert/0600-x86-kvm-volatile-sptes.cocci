@@ -14,10 +14,10 @@
 /// undo the aging, and the page counts as used once more. That is not worth a locked
 /// instruction. spte_volatile.h has who changes what.
 // File: arch/x86/kvm/mmu/spte.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 spte_has_volatile_bits 1
-// Applied: 6.12 - "spte_volatile\.h"
-// Applied: 6.12 spte_has_volatile_bits \bspte_rwx_volatile\b
+// Hunks: - 1
+// Hunks: spte_has_volatile_bits 1
+// Applied: - "spte_volatile\.h"
+// Applied: spte_has_volatile_bits \bspte_rwx_volatile\b
 
 @@
 @@

@@ -6,24 +6,24 @@
 /// that age them without mmu_lock. Read an SPTE into a variable, and decide by that.
 ///
 /// mmu_set_spte() needs two reads: it may drop what was there before it makes the new SPTE.
-// Options: --macro-file-builtins fname.h
+// Options: --macro-file-builtins spatch-fname.h
 // File: arch/x86/kvm/mmu/mmu.c
-// Hunks: 6.12 mmu_spte_update_no_track 1
-// Hunks: 6.12 mmu_spte_clear_track_bits 1
-// Hunks: 6.12 spte_write_protect 1
-// Hunks: 6.12 spte_clear_dirty 1
-// Hunks: 6.12 spte_wrprot_for_clear_dirty 1
-// Hunks: 6.12 __rmap_clear_dirty 1
-// Hunks: 6.12 mmu_set_spte 8
-// Hunks: 6.12 __direct_pte_prefetch 1
-// Hunks: 6.12 shadow_mmu_split_huge_page 1
-// Applied: 6.12 mmu_set_spte \bold_spte = READ_ONCE\(\*sptep\)
-// Applied: 6.12 mmu_set_spte !is_shadow_present_pte\(\*sptep\)
-// Applied: 6.12 spte_wrprot_for_clear_dirty \bREAD_ONCE\b
-// Applied: 6.12 shadow_mmu_split_huge_page spte = READ_ONCE
+// Hunks: mmu_spte_update_no_track 1
+// Hunks: mmu_spte_clear_track_bits 1
+// Hunks: spte_write_protect 1
+// Hunks: spte_clear_dirty 1
+// Hunks: spte_wrprot_for_clear_dirty 1
+// Hunks: __rmap_clear_dirty 1
+// Hunks: mmu_set_spte 8
+// Hunks: __direct_pte_prefetch 1
+// Hunks: shadow_mmu_split_huge_page 1
+// Applied: mmu_set_spte \bold_spte = READ_ONCE\(\*sptep\)
+// Applied: mmu_set_spte !is_shadow_present_pte\(\*sptep\)
+// Applied: spte_wrprot_for_clear_dirty \bREAD_ONCE\b
+// Applied: shadow_mmu_split_huge_page spte = READ_ONCE
 // File: arch/x86/kvm/mmu/paging_tmpl.h
-// Hunks: 6.12 FNAME 1
-// Applied: 6.12 FNAME spte = READ_ONCE\(\*sptep\)
+// Hunks: FNAME 1
+// Applied: FNAME spte = READ_ONCE\(\*sptep\)
 
 @@
 typedef u64;

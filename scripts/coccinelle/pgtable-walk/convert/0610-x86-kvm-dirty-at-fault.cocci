@@ -13,20 +13,20 @@
 ///
 /// A page that is writable in the host and that the guest only reads is now marked too.
 /// 32-bit kernels go on as before: they age with mmu_lock held.
-// Options: --macro-file-builtins fname.h
+// Options: --macro-file-builtins spatch-fname.h
 // File: arch/x86/kvm/mmu/mmu.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 direct_pte_prefetch_many 1
-// Hunks: 6.12 direct_page_fault 1
-// Hunks: 6.12 kvm_tdp_mmu_page_fault 1
-// Applied: 6.12 - "spte_volatile\.h"
-// Applied: 6.12 direct_pte_prefetch_many \bkvm_mmu_release_prefetched_page\b
-// Applied: 6.12 direct_page_fault \bkvm_mmu_dirty_mapped_pfn\b
-// Applied: 6.12 kvm_tdp_mmu_page_fault \bkvm_mmu_dirty_mapped_pfn\b
+// Hunks: - 1
+// Hunks: direct_pte_prefetch_many 1
+// Hunks: direct_page_fault 1
+// Hunks: kvm_tdp_mmu_page_fault 1
+// Applied: - "spte_volatile\.h"
+// Applied: direct_pte_prefetch_many \bkvm_mmu_release_prefetched_page\b
+// Applied: direct_page_fault \bkvm_mmu_dirty_mapped_pfn\b
+// Applied: kvm_tdp_mmu_page_fault \bkvm_mmu_dirty_mapped_pfn\b
 // File: arch/x86/kvm/mmu/paging_tmpl.h
-// Hunks: 6.12 FNAME 2
-// Applied: 6.12 FNAME \bkvm_mmu_dirty_mapped_pfn\b
-// Applied: 6.12 FNAME \bkvm_mmu_release_prefetched_pfn\b
+// Hunks: FNAME 2
+// Applied: FNAME \bkvm_mmu_dirty_mapped_pfn\b
+// Applied: FNAME \bkvm_mmu_release_prefetched_pfn\b
 
 @@
 @@

@@ -20,31 +20,31 @@
 /// of the iteration. Make that a warning, in for_each_rmap_spte() only, which goes on
 /// with the next SPTE. Unlinking a shadow page from its parents must not leave out any.
 // File: arch/x86/include/asm/kvm_host.h
-// Hunks: 6.12 struct kvm_rmap_head 1
-// Applied: 6.12 struct kvm_rmap_head \batomic_long_t\b
+// Hunks: struct kvm_rmap_head 1
+// Applied: struct kvm_rmap_head \batomic_long_t\b
 // File: arch/x86/kvm/mmu/mmu.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 pte_list_add 9
-// Hunks: 6.12 pte_list_desc_remove_entry 4
-// Hunks: 6.12 pte_list_remove 7
-// Hunks: 6.12 kvm_zap_all_rmap_sptes 5
-// Hunks: 6.12 pte_list_count 4
-// Hunks: 6.12 rmap_get_first 6
-// Hunks: 6.12 rmap_get_next 1
-// Hunks: 6.12 slot_rmap_walk_next 1
-// Hunks: 6.12 __rmap_add 1
-// Hunks: 6.12 mmu_page_add_parent_pte 2
-// Hunks: 6.12 __link_shadow_page 1
-// Hunks: 6.12 mmu_page_zap_pte 1
-// Applied: 6.12 - "rmap_lock\.h"
-// Applied: 6.12 pte_list_count !rmap_head->val
-// Applied: 6.12 kvm_zap_all_rmap_sptes !rmap_head->val
-// Applied: 6.12 rmap_get_first !rmap_head->val
-// Applied: 6.12 slot_rmap_walk_next !rmap->val
-// Applied: 6.12 mmu_page_zap_pte !parent_ptes\.val
-// Applied: 6.12 pte_list_add \bkvm_rmap_unlock\b
-// Applied: 6.12 pte_list_remove \bkvm_rmap_unlock\b
-// Applied: 6.12 pte_list_desc_remove_entry !\bkvm_rmap_unlock\b
+// Hunks: - 1
+// Hunks: pte_list_add 9
+// Hunks: pte_list_desc_remove_entry 4
+// Hunks: pte_list_remove 7
+// Hunks: kvm_zap_all_rmap_sptes 5
+// Hunks: pte_list_count 4
+// Hunks: rmap_get_first 6
+// Hunks: rmap_get_next 1
+// Hunks: slot_rmap_walk_next 1
+// Hunks: __rmap_add 1
+// Hunks: mmu_page_add_parent_pte 2
+// Hunks: __link_shadow_page 1
+// Hunks: mmu_page_zap_pte 1
+// Applied: - "rmap_lock\.h"
+// Applied: pte_list_count !rmap_head->val
+// Applied: kvm_zap_all_rmap_sptes !rmap_head->val
+// Applied: rmap_get_first !rmap_head->val
+// Applied: slot_rmap_walk_next !rmap->val
+// Applied: mmu_page_zap_pte !parent_ptes\.val
+// Applied: pte_list_add \bkvm_rmap_unlock\b
+// Applied: pte_list_remove \bkvm_rmap_unlock\b
+// Applied: pte_list_desc_remove_entry !\bkvm_rmap_unlock\b
 
 @@
 @@

@@ -18,20 +18,20 @@
 /// 32-bit kernels keep mmu_lock, and with it the function that they have: they can't read
 /// an SPTE in one go.
 // File: arch/x86/kvm/mmu/tdp_mmu.c
-// Hunks: 6.12 kvm_tdp_mmu_invalidate_all_roots 2
-// Hunks: 6.12 kvm_tdp_mmu_handle_gfn 1
-// Hunks: 6.12 age_gfn_range 1
-// Hunks: 6.12 kvm_tdp_mmu_age_gfn_range 1
-// Hunks: 6.12 test_age_gfn 1
-// Hunks: 6.12 kvm_tdp_mmu_test_age_gfn 1
-// Applied: 6.12 - !\bkvm_tdp_mmu_(test_)?age_gfn(_range)?\b
-// Applied: 6.12 kvm_tdp_mmu_invalidate_all_roots \bWRITE_ONCE\b
+// Hunks: kvm_tdp_mmu_invalidate_all_roots 2
+// Hunks: kvm_tdp_mmu_handle_gfn 1
+// Hunks: age_gfn_range 1
+// Hunks: kvm_tdp_mmu_age_gfn_range 1
+// Hunks: test_age_gfn 1
+// Hunks: kvm_tdp_mmu_test_age_gfn 1
+// Applied: - !\bkvm_tdp_mmu_(test_)?age_gfn(_range)?\b
+// Applied: kvm_tdp_mmu_invalidate_all_roots \bWRITE_ONCE\b
 // File: arch/x86/kvm/mmu/mmu.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 kvm_age_gfn 1
-// Hunks: 6.12 kvm_test_age_gfn 2
-// Applied: 6.12 - <linux/kvm_age\.h>
-// Applied: 6.12 - \bkvm_may_have_shadow_sptes\b
+// Hunks: - 1
+// Hunks: kvm_age_gfn 1
+// Hunks: kvm_test_age_gfn 2
+// Applied: - <linux/kvm_age\.h>
+// Applied: - \bkvm_may_have_shadow_sptes\b
 
 @@
 type T;

@@ -14,11 +14,11 @@
 /// from call to call. The others, and those who don't have the operation, get the calls
 /// that they have always got, one for each bit.
 // File: include/linux/mmu_notifier.h
-// Hunks: 6.12 - 1
-// Applied: 6.12 - ^struct mmu_notifier_age;
+// Hunks: - 1
+// Applied: - ^struct mmu_notifier_age;
 // File: mm/mmu_notifier.c
-// Hunks: 6.12 - 1
-// Applied: 6.12 - linux/mmu_notifier_age\.h
+// Hunks: - 1
+// Applied: - linux/mmu_notifier_age\.h
 
 @@
 @@

@@ -9,11 +9,11 @@
 /// before. The trace events are those of the single calls: one kvm_age_hva for each
 /// range, or kvm_test_age_hva for each page.
 // File: include/linux/kvm_host.h
-// Hunks: 6.12 union kvm_mmu_notifier_arg 1
-// Applied: 6.12 union kvm_mmu_notifier_arg \bage\b
+// Hunks: union kvm_mmu_notifier_arg 1
+// Applied: union kvm_mmu_notifier_arg \bage\b
 // File: virt/kvm/kvm_main.c
-// Hunks: 6.12 kvm_mmu_notifier_ops 1
-// Applied: 6.12 kvm_mmu_notifier_ops \bage_range\b
+// Hunks: kvm_mmu_notifier_ops 1
+// Applied: kvm_mmu_notifier_ops \bage_range\b
 
 @@
 @@

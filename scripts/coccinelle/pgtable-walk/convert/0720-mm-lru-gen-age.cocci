@@ -12,20 +12,20 @@
 /// With pgtable_walk.consult off, walks decide as in an address space without secondary
 /// MMUs; with pgtable_walk.batch off, they ask about each page, as before.
 // File: mm/vmscan.c
-// Hunks: 6.12 - 1
-// Hunks: 6.12 get_pte_pfn 1
-// Hunks: 6.12 get_pmd_pfn 1
-// Hunks: 6.12 walk_pte_range 4
-// Hunks: 6.12 walk_pmd_range 1
-// Hunks: 6.12 walk_pmd_range_locked 5
-// Hunks: 6.12 lru_gen_look_around 4
-// Applied: 6.12 - "lru_gen_age\.h"
-// Applied: 6.12 get_pte_pfn \blru_gen_consults\b
-// Applied: 6.12 get_pmd_pfn \blru_gen_consults\b
-// Applied: 6.12 walk_pmd_range \blru_gen_consults\b
-// Applied: 6.12 walk_pte_range \blru_gen_age_clear_pte\b
-// Applied: 6.12 walk_pmd_range_locked \blru_gen_age_clear_pmd\b
-// Applied: 6.12 lru_gen_look_around \blru_gen_age_clear_pte\b
+// Hunks: - 1
+// Hunks: get_pte_pfn 1
+// Hunks: get_pmd_pfn 1
+// Hunks: walk_pte_range 4
+// Hunks: walk_pmd_range 1
+// Hunks: walk_pmd_range_locked 5
+// Hunks: lru_gen_look_around 4
+// Applied: - "lru_gen_age\.h"
+// Applied: get_pte_pfn \blru_gen_consults\b
+// Applied: get_pmd_pfn \blru_gen_consults\b
+// Applied: walk_pmd_range \blru_gen_consults\b
+// Applied: walk_pte_range \blru_gen_age_clear_pte\b
+// Applied: walk_pmd_range_locked \blru_gen_age_clear_pmd\b
+// Applied: lru_gen_look_around \blru_gen_age_clear_pte\b
 
 @@
 @@

@@ -5,9 +5,9 @@
 /// pages nobody asks about is not even locked.
 // Options: --max-width 100
 // File: arch/x86/kvm/mmu/tdp_mmu.h
-// Hunks: 6.12 - 2
-// Applied: 6.12 - ^struct pgtable_age_batch;
-// Applied: 6.12 - \bkvm_tdp_mmu_age_batch\b
+// Hunks: - 2
+// Applied: - ^struct pgtable_age_batch;
+// Applied: - \bkvm_tdp_mmu_age_batch\b
 
 @@
 @@
