@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: x86/mmu: Lock rmap heads against walkers without mmu_lock
 ///
-/// To age what the shadow MMU maps, KVM goes from a gfn to its rmap head and from there to
-/// all the SPTEs, and only mmu_lock keeps the list and the pages with the SPTEs from being
-/// freed. RCU is no help, for neither is freed by it.
+/// To age what the shadow MMU maps, KVM looks up the rmap head of a gfn and
+/// walks the list of SPTEs. Only mmu_lock keeps the list and the pages with
+/// the SPTEs from being freed. RCU does not help, as it is used for neither.
 ///
-/// Use a bit of the head as its lock. All who change a list hold mmu_lock for write, which
-/// lockdep now checks, take the bit, and drop it with the store of the new head; that is
-/// one locked instruction for each SPTE mapped or unmapped by the shadow MMU, none by the
-/// TDP MMU. All who hold mmu_lock and read lists do so as before, and mask the bit.
-/// Descriptors are freed after the lock was dropped, and what is zapped as a whole is
-/// taken off its head first.
+/// Use a bit of the head as its lock. Code that changes a list holds mmu_lock
+/// for write, which lockdep now checks. It sets the bit, and clears it with
+/// the store of the new head. That is one locked instruction for each SPTE
+/// that the shadow MMU maps or unmaps, and none for the TDP MMU. Code that
+/// holds mmu_lock and reads lists does so as before, and masks the bit.
+/// Descriptors are freed after the lock was dropped, and a list that is zapped
+/// as a whole is taken off its head first.
 ///
-/// Make the head an atomic_long_t, so that code which reads it as a number, and would take
-/// the lock bit for a part of it, does not build.
-///
-/// SPTEs that have been zapped and are still on a list are nothing special to the walkers
-/// without mmu_lock. All others check that an SPTE is present by BUG_ON(), at each step
-/// of the iteration. Make that a warning, in for_each_rmap_spte() only, which goes on
-/// with the next SPTE. Unlinking a shadow page from its parents must not leave out any.
+/// Make the head an atomic_long_t, so that code that reads it as a number, and
+/// so would misread the lock bit, does not build.
 // File: arch/x86/include/asm/kvm_host.h
 // Hunks: struct kvm_rmap_head 1
 // Applied: struct kvm_rmap_head \batomic_long_t\b
@@ -29,8 +25,7 @@
 // Hunks: pte_list_remove 7
 // Hunks: kvm_zap_all_rmap_sptes 5
 // Hunks: pte_list_count 4
-// Hunks: rmap_get_first 6
-// Hunks: rmap_get_next 1
+// Hunks: rmap_get_first 5
 // Hunks: slot_rmap_walk_next 1
 // Hunks: __rmap_add 1
 // Hunks: mmu_page_add_parent_pte 2
@@ -247,18 +242,6 @@ identifier rmap_head;
 +	const unsigned long val = kvm_rmap_get(rmap_head);
  	struct pte_list_desc *desc;
  	...
- }
-
-@@
-identifier f = { __rmap_get_first, rmap_get_next };
-symbol sptep;
-@@
- f(...)
- {
- 	<...
--	BUG_ON(!is_shadow_present_pte(*sptep));
- 	return sptep;
- 	...>
  }
 
 @@

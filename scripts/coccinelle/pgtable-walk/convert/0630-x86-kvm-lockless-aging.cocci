@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: x86/mmu: Age guest memory without mmu_lock
 ///
-/// The TDP MMU's roots and tables outlive whoever finds them under RCU, rmaps have a lock
-/// of their own, and all who write to leaf SPTEs expect them to change. So leave mmu_lock
-/// alone when asked whether pages were used. Let the shared walker look at the TDP MMU's
-/// roots, and for the shadow MMU go through the heads of each level from the first that
-/// the range touches to the last, whether or not the range begins where one does.
+/// RCU keeps the TDP MMU's roots and tables from being freed under a walk,
+/// rmaps have a lock of their own, and all code that writes to leaf SPTEs
+/// expects them to change. So don't take mmu_lock to query or clear the
+/// accessed state. Use the shared walker for the TDP MMU's roots. For the
+/// shadow MMU, visit the rmap heads of each level from the first that the
+/// range touches to the last, even if the range does not begin where the first
+/// one does. A test ends at the first young SPTE.
 ///
-/// What the shadow MMU maps is only looked at while it maps anything: with the TDP MMU
-/// that is if there are shadow pages of nested guests.
+/// The walk leaves out invalid roots without mmu_lock, so publish their
+/// invalidation as a store of the whole role.
 ///
-/// Invalid roots are left out, so publish their invalidation as a store of the whole role.
-///
-/// To test, ask the TDP MMU first: it finds a young page by one walk, while an rmap may have
-/// hundreds of SPTEs. Either ends at the first that is young.
-///
-/// 32-bit kernels keep mmu_lock, and with it the function that they have: they can't read
-/// an SPTE in one go.
+/// 32-bit kernels keep mmu_lock, and the function that they have: they cannot
+/// read an SPTE by one load.
 // File: arch/x86/kvm/mmu/tdp_mmu.c
 // Hunks: kvm_tdp_mmu_invalidate_all_roots 2
 // Hunks: kvm_tdp_mmu_handle_gfn 1
@@ -28,10 +25,7 @@
 // Applied: kvm_tdp_mmu_invalidate_all_roots \bWRITE_ONCE\b
 // File: arch/x86/kvm/mmu/mmu.c
 // Hunks: - 1
-// Hunks: kvm_age_gfn 1
-// Hunks: kvm_test_age_gfn 2
 // Applied: - <linux/kvm_age\.h>
-// Applied: - \bkvm_may_have_shadow_sptes\b
 
 @@
 type T;
@@ -73,31 +67,3 @@ symbol true;
 @@
  #include <linux/kvm_host.h>
 +#include <linux/kvm_age.h>
-
-@@
-identifier kvm, range;
-@@
- kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
- {
- 	<...
--	kvm_memslots_have_rmaps(kvm)
-+	kvm_may_have_shadow_sptes(kvm)
- 	...>
- }
-
-@@
-identifier kvm, range, young;
-symbol false, true, tdp_mmu_enabled;
-@@
- kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
- {
- 	bool young = false;
--	if (kvm_memslots_have_rmaps(kvm))
--		young = kvm_rmap_age_gfn_range(kvm, range, true);
- 	if (tdp_mmu_enabled)
--		young |= kvm_tdp_mmu_test_age_gfn(kvm, range);
-+		young = kvm_tdp_mmu_test_age_gfn(kvm, range);
-+	if (!young && kvm_may_have_shadow_sptes(kvm))
-+		young = kvm_rmap_age_gfn_range(kvm, range, true);
- 	return young;
- }

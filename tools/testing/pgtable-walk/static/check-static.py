@@ -42,7 +42,8 @@ ALLOWED = (
     ("arch/riscv/kvm/gstage_walk.c", "MACRO_ARG_REUSE", "likewise"),
     ("arch/arm64/kvm/stage2_format.h", "MACRO_ARG_REUSE", "a constant"),
     ("arch/x86/kvm/mmu/mmu.c", "MACRO_ARG_REUSE", "an iterator, as before"),
-    ("*/0620-x86-kvm-rmap-lock/iterators.c", "MACRO_ARG_REUSE", "likewise"),
+    ("*/0615-x86-kvm-rmap-absent-spte/iterator.c", "MACRO_ARG_REUSE", "likewise"),
+    ("*/0620-x86-kvm-rmap-lock/iterator.c", "MACRO_ARG_REUSE", "likewise"),
     ("include/trace/events/pgtable_walk.h", "PARENTHESIS_ALIGNMENT", "the style of trace events"),
     ("include/trace/events/pgtable_walk.h", "OPEN_ENDED_LINE", "likewise"),
 )

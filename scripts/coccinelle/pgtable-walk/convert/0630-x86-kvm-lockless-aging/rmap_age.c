@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 
-static bool kvm_may_have_shadow_sptes(struct kvm *kvm)
-{
-	return kvm_memslots_have_rmaps(kvm) &&
-	       (!tdp_mmu_enabled || READ_ONCE(kvm->arch.indirect_shadow_pages));
-}
-
 #ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
 /* Was one of the SPTEs young?  Without @clear the first that is ends it. */
 static bool kvm_rmap_age(struct kvm_rmap_head *rmap_head, bool clear,
