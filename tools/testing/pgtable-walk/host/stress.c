@@ -1103,6 +1103,7 @@ static bool accessed_stays(vpte_t accessed)
 	for (n = random_below(64); n; n--) {
 		if ((vpte_read(&flipped) & _PAGE_ACCESSED) != accessed)
 			return false;
+		pgtable_walk_stall();
 	}
 	return true;
 }
@@ -1135,6 +1136,8 @@ static void test_vpte_update_against_flips(struct kunit *test)
 	for (i = 0; i < 200000 && !test->failed; i++) {
 		vpte_t old = vpte_read(&flipped);
 
+		/* Also on one CPU: a flip before the update, and one in it. */
+		pgtable_walk_stall();
 		KUNIT_EXPECT_TRUE(test, vpte_update(&flipped, &old, _PAGE_WRITE, 0,
 						    _PAGE_ACCESSED));
 		KUNIT_EXPECT_EQ(test, old & ~_PAGE_ACCESSED, with);
