@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: Let architectures age guest memory without mmu_lock
 ///
-/// Aging only asks whether pages were used and forgets that they were, and answers
-/// that are a little stale do no harm. Yet each of the notifier's three young
-/// operations takes mmu_lock, for write where it is an rwlock, once per page that
-/// MGLRU, page_idle or DAMON look at. Faulting vCPUs pay for that.
+/// Aging only queries and clears the accessed state of pages, and an answer
+/// that is a little stale does no harm. Yet each of the notifier's three young
+/// operations takes mmu_lock, for write where it is an rwlock, once per page
+/// that MGLRU, page_idle or DAMON look at. Faulting vCPUs wait for that.
 ///
-/// Add the flag that says that a range is walked without the lock, and set it for
-/// aging if the architecture selects KVM_MMU_LOCKLESS_AGING, the VM can be aged so,
-/// and the operator has not switched it off. What then protects the walk:
+/// Add a flag that says that a range is walked without the lock. Set it for
+/// aging if the architecture selects KVM_MMU_LOCKLESS_AGING, the VM supports
+/// it, and the operator has not switched it off. The walk is then protected
+/// by:
 ///
 ///  - memslots: kvm->srcu, as before;
 ///  - page tables: RCU, in the architecture's handler;
-///  - their entries: one cmpxchg on the value that was looked at, same place.
+///  - their entries: one cmpxchg on the value that was read, at the same
+///    place.
 ///
-/// clear_flush_young() still flushes TLBs if something was young; that never needed
-/// mmu_lock, and the counters of flushes have never been exact. Names are those that later
-/// kernels have for the same thing.
+/// clear_flush_young() still flushes TLBs if something was young. That never
+/// needed mmu_lock, and the counters of flushes have never been exact. The
+/// names are those that later kernels use for the same thing.
 // File: include/linux/kvm_host.h
 // Hunks: struct kvm_gfn_range 1
 // Applied: struct kvm_gfn_range \blockless\b

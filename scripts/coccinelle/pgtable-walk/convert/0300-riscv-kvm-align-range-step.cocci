@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Don't skip mapped pages behind a hole
 ///
-/// Where nothing is mapped, unmapping and write-protection step by the size that an
-/// entry of that level maps, from wherever they are. If that is not aligned, the
-/// next step lands in the middle of what the next entry maps, and all in between is
-/// left out: pages stay mapped that were freed, or writable although dirty logging
-/// counts on a fault. Step to the next entry instead.
+/// Where nothing is mapped, unmapping and write-protection add the size that
+/// an entry of that level maps to the current address. If the address is not
+/// aligned to that size, the next step lands in the middle of what the next
+/// entry maps, and everything in between is left out: pages stay mapped after
+/// they were freed, or stay writable although dirty logging relies on a fault.
+/// Step to the next entry instead.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: gstage_unmap_range 1
 // Hunks: gstage_wp_range 1

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Retire the G-stage root through RCU
 ///
-/// When a process exits, its VM's G-stage tables are torn down by the notifier's
-/// ->release(), and nothing keeps rmap walks of other processes from asking for the
-/// age of its pages at that very moment: both are mere readers of the notifier's
-/// SRCU. All that saves them today is mmu_lock.
+/// When a process exits, the notifier's ->release() tears down its VM's
+/// G-stage tables. At the same time, rmap walks of other processes may query
+/// the age of its pages: both only hold the notifier's SRCU for read. Today,
+/// only mmu_lock keeps the two apart.
 ///
-/// Give those who come without it a handle of their own, in which table and number
-/// of levels are one word. Retire it first when the VM goes: of ->release() and the VM's
-/// last reference, one gets the root, waits for a grace period, and frees it; the other
-/// returns. synchronize_rcu() is safe there, while synchronize_srcu() would wait for
+/// Publish a handle of the root for walkers without mmu_lock, with the table
+/// and the number of levels in one word. Retire it first when the VM is torn
+/// down: either ->release() or the drop of the VM's last reference gets the
+/// root, waits for a grace period, and frees it; the other one returns.
+/// synchronize_rcu() is safe there, while synchronize_srcu() would wait for
 /// ->release() itself.
 ///
-/// The header for walks outside of mmu.c comes along.
+/// Add the header for walks outside of mmu.c, too.
 // File: arch/riscv/include/asm/kvm_host.h
 // Hunks: - 1
 // Hunks: struct kvm_arch 1

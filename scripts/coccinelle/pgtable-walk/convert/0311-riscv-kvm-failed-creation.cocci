@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Free the G-stage of a VM whose creation fails
 ///
-/// The G-stage is freed by the notifier's ->release(), which is called when the VM ends.
-/// If a signal is pending, or memory is short, when KVM_CREATE_VM registers the notifier,
-/// there is no notifier to call, and 16 KiB are lost. The root stays published as well.
+/// The notifier's ->release() frees the G-stage when the VM is torn down. If
+/// KVM_CREATE_VM fails to register the notifier, because a signal is pending
+/// or memory is short, nothing calls ->release(): 16 KiB are lost, and the
+/// root stays published.
 ///
-/// Free it in kvm_arch_destroy_vm(), which both paths come to. Where ->release() was
-/// there first, it does nothing.
+/// Free the G-stage in kvm_arch_destroy_vm(), which runs in both cases. It
+/// does nothing if ->release() was there first.
 // File: arch/riscv/kvm/vm.c
 // Hunks: kvm_arch_destroy_vm 1
 // Applied: kvm_arch_destroy_vm \bkvm_riscv_gstage_free_pgd\b

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Fence before guest memory is read by HLV
 ///
-/// After an exit KVM reads the guest's instructions by HLVX and HLV. Hardware then walks
-/// the G-stage, or starts from what it has cached of it, outside of guest mode: a vCPU is
-/// only sent a request to fence there, and nobody waits. As long as no table was ever
-/// freed, a stale leaf was the worst of it. Soon, a stale pointer to a table may lead to
-/// memory that is something else by now.
+/// After an exit KVM reads the guest's instructions with HLVX and HLV.
+/// Hardware then walks the G-stage, or uses what it has cached of it, outside
+/// of guest mode. A vCPU in that state only receives a request to fence, and
+/// the sender does not wait for it. So far no table was ever freed, and a
+/// stale leaf was the worst case. Once tables are freed, a stale pointer to a
+/// table may lead to memory with another use.
 ///
-/// In the section that has interrupts off, let those who fence wait, as x86 does for walks
-/// of its shadow pages, and fence if that was asked for before.
+/// In the section that has interrupts off, make senders wait, as x86 does for
+/// walks of its shadow pages, and handle a pending fence request first.
 ///
-/// A vCPU may have consumed a request on another CPU than the one where it cached
-/// something. Fence when it is loaded on another CPU, so that this comes before a read,
-/// too, and not only before the guest is entered.
+/// A vCPU may have consumed a request on another CPU than the one where it
+/// cached something. Fence when it is loaded on another CPU, so that the fence
+/// comes before a read, too, and not only before the guest is entered.
 // Options: --macro-file-builtins spatch-hlv.h
 // File: arch/riscv/kvm/vcpu.c
 // Hunks: kvm_arch_vcpu_load 1

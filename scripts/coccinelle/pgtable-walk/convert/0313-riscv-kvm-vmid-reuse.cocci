@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Fence a VMID on each CPU where a VM takes it over
 ///
-/// When VMIDs run out, all CPUs are fenced once and VMIDs are given anew. hgatp stays
-/// loaded meanwhile, with a VMID that is no longer its VM's, and counts outside of the
-/// guest, too: hardware may go on to cache translations under it, which the next VM with
-/// that VMID uses. As long as no table was ever freed these led to another VM's memory;
-/// soon, they lead to tables that are gone. A CPU that was offline then was not fenced
-/// at all.
+/// When VMIDs run out, all CPUs are fenced once and VMIDs are assigned anew.
+/// Meanwhile hgatp still holds a VMID that its VM no longer owns, also outside
+/// of guest mode, so hardware may cache translations under it, which the next
+/// VM with that VMID then uses. So far these led to another VM's memory; once
+/// tables are freed, they lead to freed tables. A CPU that was offline was not
+/// fenced at all.
 ///
-/// So fence a new VMID on the CPU that begins to use it, as the privileged specification
-/// has it. A vCPU that comes from another CPU fences when it is loaded. And load no VMID
-/// that is not the VM's own any more, but 0, which is given to nobody.
+/// Fence a new VMID on each CPU that starts to use it, as the privileged
+/// specification asks. A vCPU that comes from another CPU fences when it is
+/// loaded. If the VMID is no longer the VM's own, load VMID 0, which no VM
+/// gets.
 ///
-/// A vCPU that finds the VMID's version up to date goes on with what hgatp holds, and
-/// compares that with the VMID before it reads guest memory. So write the VMID and request
-/// that hgatp is loaded first, then the version, with release order, and read it with
-/// acquire order.
+/// A vCPU that finds the VMID's version up to date goes on with what hgatp
+/// holds, and compares that with the VMID before it reads guest memory. So
+/// write the VMID and the request to load hgatp first, then the version with
+/// release order, and read the version with acquire order.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: kvm_riscv_gstage_update_hgatp 1
 // Applied: kvm_riscv_gstage_update_hgatp \bgstage_hgatp_vmid\b

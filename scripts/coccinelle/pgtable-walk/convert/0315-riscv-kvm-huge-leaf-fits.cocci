@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Map a hugetlb page by a huge leaf only if it fits
 ///
-/// Memory of hugetlbfs is mapped by a leaf of its page size, wherever the memslot puts it.
-/// If the guest physical and the user address differ modulo that size, the leaf gets a pfn
-/// that is not aligned to it, and hardware faults on each access; if the memslot begins or
-/// ends within the page, the leaf maps more than the slot. Go down to a size that fits.
+/// KVM maps hugetlbfs memory by a leaf of its page size, wherever the memslot
+/// is. If the guest physical and the user address differ modulo that size, the
+/// leaf gets a pfn that is not aligned to it, and hardware faults on each
+/// access. If the memslot begins or ends within the page, the leaf maps more
+/// than the slot. Use a smaller size that fits.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: kvm_riscv_gstage_map 2
 // Applied: kvm_riscv_gstage_map \bgstage_leaf_size\b

@@ -1,27 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Walk the G-stage with the shared walker
 ///
-/// Unmapping and write-protection look up every page from the root, reading each
-/// entry on the way up to three times. That goes wrong as soon as entries may
-/// change meanwhile: an entry that was a table when it was classified and is a leaf
-/// when it is followed makes guest memory pass for a page table. Let the shared
-/// walker do it, which looks once, steps from entry to entry, and tells callbacks.
+/// Unmapping and write-protection look up every page from the root, and read
+/// each entry on the way up to three times. That breaks as soon as entries may
+/// change meanwhile: if an entry is a table when it is classified and a leaf
+/// when it is followed, guest memory is used as a page table. Use the shared
+/// walker, which reads each entry once, steps from entry to entry, and calls
+/// back.
 ///
-/// Two bugs go with the old code. Tables are never freed, neither when their range
-/// is unmapped nor with the VM: only leaves are ever looked up, so that the branch
-/// which frees is dead (58 pages are lost with each VM of 100 MiB). They now are,
-/// after unlink, HFENCE.GVMA and a grace period. And a huge leaf that a range covers
-/// in part stayed mapped, or writable. It now is unmapped or write-protected as a
-/// whole, which costs a fault.
+/// The old code has two bugs, which go with it:
 ///
-/// A range is fenced once, before mmu_lock is dropped, and not once per leaf; and
-/// write-protected without a fence, for those who collect dirty pages have one behind
-/// mmu_lock already. Where a memslot goes or its log of dirty pages begins, which sleeps
-/// anyway, mmu_lock is dropped when somebody waits for it or for the CPU.
+///  - Tables are never freed, neither when their range is unmapped nor with
+///    the VM. Only leaves are ever looked up, so the branch that frees is
+///    dead, and each VM of 100 MiB loses 58 pages. Tables are freed now, after
+///    unlink, HFENCE.GVMA and a grace period.
+///  - A huge leaf that a range covers in part stays mapped, or writable. It is
+///    now unmapped or write-protected as a whole, at the cost of a fault.
 ///
-/// The end of all tables moves to gstage_walk.c: it owns what hangs on the retired root,
-/// so it frees tables without mmu_lock, a fence or an RCU callback each, and gives the
-/// CPU up on the way.
+/// Fence once per range, before mmu_lock is dropped, and not once per leaf.
+/// Write-protect without a fence: those who collect dirty pages fence after
+/// mmu_lock already. When a memslot is removed, or when its dirty logging
+/// begins, the caller may sleep: drop mmu_lock there when it is contended or
+/// the CPU is needed.
+///
+/// The teardown of all tables moves to gstage_walk.c. It is the only user of
+/// the retired root, so it frees tables without mmu_lock, and without a fence
+/// or an RCU callback for each, and reschedules on the way.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: gstage_level_to_page_size 1
 // Hunks: enum gstage_op 1

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Expect G-stage entries to change under mmu_lock
 ///
-/// A walker without mmu_lock changes leaves and looks at tables while they are
-/// mapped. gstage_set_pte() is the one writer left that stores plainly and reads an
-/// entry more than once:
+/// A walker without mmu_lock changes leaves and reads tables while they are
+/// mapped. gstage_set_pte() is the last writer that stores plainly and reads
+/// an entry more than once. Make it:
 ///
-///  - take one snapshot per level, and go by that;
-///  - link a new table with release order, so that whoever finds it, hardware
-///    included, finds it zeroed (pairs with the address dependency of those who
-///    walk);
-///  - replace the final entry by xchg, so that no cmpxchg of an ager gets in between,
-///    and go by the new value when deciding to flush.
+///  - take one snapshot per level, and decide by that;
+///  - link a new table with release order, so that software and hardware that
+///    find it see it zeroed; this pairs with the address dependency in walks;
+///  - replace the final entry by xchg, so that no cmpxchg of an aging walk
+///    gets in between, and look at the new value to decide about a flush.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: gstage_set_pte 5
 // Applied: gstage_set_pte \bgstage_link_table\b

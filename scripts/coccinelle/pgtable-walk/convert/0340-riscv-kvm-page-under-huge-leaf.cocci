@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Let a page be mapped where a huge leaf is
 ///
-/// While dirty pages are logged, memory is mapped in pages of 4 KiB. A write to
-/// hugetlbfs memory that was mapped before then finds the huge leaf, gets -EEXIST, and
-/// KVM_RUN fails. Unmap the leaf and go on: all else that it maps faults in again,
-/// page by page.
+/// While dirty pages are logged, memory is mapped in pages of 4 KiB. A write
+/// to hugetlbfs memory that was mapped before finds the huge leaf, gets
+/// -EEXIST, and KVM_RUN fails. Unmap the leaf and go on: the rest of what it
+/// maps faults in again, page by page.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: gstage_set_pte 1
 // Applied: gstage_set_pte !EEXIST

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Don't lose a table to the huge leaf that replaces it
 ///
-/// When dirty logging ends, hugetlbfs memory is mapped by huge leaves again. These
-/// are written over the entries that point to tables of pages: each table is lost
-/// for ever, and vCPUs may go on with translations cached from it, for a fence by
-/// address does not reach beyond leaf entries. Unmap what is below the entry first,
-/// which frees the table after a fence of the VMID and a grace period.
+/// When dirty logging ends, hugetlbfs memory is mapped by huge leaves again.
+/// They are written over the entries that point to tables of pages. Each of
+/// these tables is lost, and vCPUs may go on with translations that were
+/// cached from it, as a fence by address only covers leaf entries. Unmap what
+/// is below the entry first. That frees the table after a fence of the VMID
+/// and a grace period.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: gstage_set_pte 1
 // Applied: gstage_set_pte PGTABLE_TABLE

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /// RISC-V: KVM: Age guest memory without mmu_lock
 ///
-/// The root and the tables outlive whoever found them under RCU, and all who write
-/// to entries expect A bits to go away meanwhile. So leave mmu_lock alone when
-/// asked whether pages were used.
+/// RCU keeps the root and the tables from being freed under a walk, and all
+/// code that writes to entries expects A bits to be cleared meanwhile. So
+/// don't take mmu_lock to query or clear the accessed state.
 ///
-/// Age ranges while at it. What is there looks at the first leaf of a range only, so
-/// a transparent huge page, which the G-stage maps in pages of 4 KiB, is old as long
-/// as nobody touches its first page; and it warns about the ranges that remain where
-/// a memslot's edge clips one.
+/// Age whole ranges. The old code looks at the first leaf of a range only: a
+/// transparent huge page, which the G-stage maps in pages of 4 KiB, counts as
+/// old unless its first page is used. It also warns when the edge of a memslot
+/// clips a range.
 ///
-/// 32-bit kernels walk the same way, under mmu_lock.
+/// 32-bit kernels use the same walk, under mmu_lock.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: gstage_get_leaf_entry 1
 // Hunks: kvm_age_gfn 1

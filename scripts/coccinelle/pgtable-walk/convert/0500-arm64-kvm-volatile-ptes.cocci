@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: arm64: Expect stage-2 entries to change under mmu_lock
 ///
-/// Who holds mmu_lock for write stores to stage-2 entries as if nobody else could
-/// touch them. That is not true of the access flag, which hardware sets and which a
-/// lockless ager will clear: a store between their read and write of an entry undoes
-/// it, and one day it may be more than a hint that is lost.
+/// Code that holds mmu_lock for write stores to stage-2 entries as if nothing
+/// else could change them. That is not true of the access flag, which hardware
+/// sets and lockless aging clears. A store between their read and their write
+/// of an entry undoes it; a lost access flag is only a hint, but other bits
+/// may follow.
 ///
-/// Write to entries by the helpers for volatile entries instead, which retry for as
-/// long as volatile bits are all that changed and hand back the value that was
-/// replaced; flush TLBs and caches by that value. What may change is in one place,
-/// asm/kvm_stage2_pte.h: the access flag of a valid leaf. In an invalid entry that
-/// very bit is KVM_INVALID_PTE_LOCKED. So what is decided before an entry is replaced,
-/// such as whether its table is empty, holds for what is replaced as well.
+/// Write to entries with the helpers for volatile entries. They retry as long
+/// as only volatile bits have changed, and return the value that was replaced;
+/// flush TLBs and caches by that value. asm/kvm_stage2_pte.h says what may
+/// change: the access flag of a valid leaf. In an invalid entry the same bit
+/// is KVM_INVALID_PTE_LOCKED. So a decision before an entry is replaced, such
+/// as whether its table is empty, also holds for the value that was replaced.
 ///
-/// Walkers with exclusive access don't lose an entry to others, and so need no error
-/// path. This is not a cmpxchg that returns -EAGAIN: write protection ignores that, and
-/// would leave the page writable. Shared walkers still fail when anything but the
-/// access flag has changed, and no longer when only that has.
+/// Walkers with exclusive access cannot lose an entry to others, and need no
+/// error path. A cmpxchg that returns -EAGAIN would not do: write protection
+/// ignores the error, and would leave the page writable. Shared walkers still
+/// fail when anything but the access flag has changed, but no longer when only
+/// that has.
 ///
-/// A difference in the access flag is also no reason to break a mapping that is as
-/// wanted otherwise, and to drop permissions that it was given since.
+/// Don't break a mapping that differs in nothing but the access flag, and keep
+/// the permissions that it was given since.
 ///
-/// The same object serves at EL2: the helpers are inline and need nothing there.
+/// EL2 uses the same object; the helpers are inline and need nothing there.
 // File: arch/arm64/kvm/hyp/pgtable.c
 // Hunks: - 1
 // Hunks: kvm_pgtable_visitor_cb 1

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: arm64: Let the leaves of a split block be as old as the block was
 ///
-/// All leaves of the table that eager splitting puts in place of a block count as
-/// used, though nobody has touched any of them: one pass of dirty logging makes a
+/// Eager splitting makes all leaves of the table that replaces a block young,
+/// although the guest has used none of them: one pass of dirty logging makes a
 /// whole cold guest look hot.
 ///
-/// Give them the volatile bits of the block. They are made with the access flag set,
-/// so only the table of an old block needs more than a look, and it gets that before
-/// the block is broken: vCPUs that access it fault until the table is there. An ager
-/// or hardware may change the flag in between; then, and only then, the table is gone
-/// through once more. Nobody else can find the new table yet, so plain stores will do.
+/// Give the leaves the volatile bits of the block. They are created with the
+/// access flag set, so only the table of an old block has to be changed. Do it
+/// before the block is broken, as vCPUs that access it fault until the table
+/// is there. If aging or hardware changes the flag in between, go through the
+/// table once more. Nothing else can find the new table yet, so plain stores
+/// will do.
 ///
-/// Without an access flag that hardware sets, an old block of 2 MiB so costs a guest
-/// that uses all of it up to 512 access faults after the split, where it took one
-/// before, and none if all is called young. These are the accesses that aging asks
-/// about: to call 512 pages used for none of them is what is wrong.
+/// Where hardware does not set the access flag, a guest that uses all of an
+/// old block of 2 MiB now takes up to 512 access faults after the split,
+/// instead of one before it, and none if all leaves are young. These are the
+/// accesses that aging queries: calling 512 pages used when none of them is,
+/// is the bug.
 // File: arch/arm64/kvm/hyp/pgtable.c
 // Hunks: stage2_split_walker 2
 // Applied: stage2_split_walker \bstage2_inherit_volatile\b

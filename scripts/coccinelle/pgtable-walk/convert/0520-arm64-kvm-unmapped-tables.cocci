@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: arm64: Free tables of unmapped ranges through RCU
 ///
-/// A table that a block replaces waits for a grace period before it is freed, since
-/// faults walk the tables with mmu_lock held for read only. A table whose range was
-/// unmapped is freed at once, since that holds the lock for write, which is no
-/// protection from those who come without it. Let both end in the same way:
+/// A table that a block replaces is freed after a grace period, as faults walk
+/// the tables with mmu_lock held for read only. A table whose range is
+/// unmapped is freed at once: mmu_lock is held for write there, but that does
+/// not protect walks without it. Use the same order for both:
 ///
 ///   unlink -> TLBI of all that goes through the table -> grace period -> free
 ///
-/// The callback drops the reference that the table holds on itself; the one that its
-/// entry held on the table above was dropped with the entry. Neither is any use to
-/// walkers without the lock, who must not touch reference counts, for a count of one
-/// says that a table is empty.
+/// The callback drops the reference that the table holds on itself. The
+/// reference of its entry on the table above was dropped with the entry.
+/// Neither helps walkers without the lock, which must not touch reference
+/// counts, as a count of one means that a table is empty.
 ///
-/// Unmapping unlinks a table when its count says that it is empty. Where that is so,
-/// leave it at dropping the reference, instead of looking for leaves in all of its 512
-/// entries, or 8192, in a softirq. A table that a block replaced still has its leaves
-/// and all that hangs on it, and is taken apart as before.
+/// Unmapping unlinks a table when its count says that it is empty. Only drop
+/// the reference in that case, instead of searching all of its 512 or 8192
+/// entries for leaves, in a softirq. A table that a block replaced still has
+/// its leaves and lower tables, and is taken apart as before.
 ///
-/// The operation to use is optional: EL2 has no RCU, nobody walks its guests' tables
-/// without their lock, and their mm_ops leave it out.
+/// The callback is optional in mm_ops. EL2 has no RCU, nothing walks its
+/// guests' tables without their lock, and its mm_ops leave it out.
 // File: arch/arm64/kvm/hyp/pgtable.c
 // Hunks: stage2_unmap_walker 1
 // Hunks: kvm_pgtable_stage2_free_unlinked 1

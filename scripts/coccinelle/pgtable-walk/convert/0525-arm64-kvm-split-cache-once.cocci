@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: arm64: Free the cache for eager splitting once
 ///
-/// ->release() may run twice at once: when a process exits while another one closes
-/// the last file of its VM. Under mmu_lock one of the two gets mmu->pgt, but both then
-/// free the pages that dirty logging left in split_page_cache, and neither looks
-/// whether the other one is at it.
+/// ->release() may run twice at the same time: when a process exits while
+/// another one closes the last file of its VM. Under mmu_lock only one of the
+/// two gets mmu->pgt, but then both free the pages that dirty logging left in
+/// split_page_cache, without a lock.
 ///
-/// Leave the cache to the one that got mmu->pgt.
+/// Free the cache where mmu->pgt was taken.
 // File: arch/arm64/kvm/mmu.c
 // Hunks: kvm_uninit_stage2_mmu 1
 // Hunks: kvm_free_stage2_pgd 1

@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: arm64: Retire the stage-2 root through RCU
 ///
-/// When a process exits, its VM's stage 2 is torn down by the notifier's ->release(),
-/// and nothing keeps rmap walks of other processes from asking for the age of its
-/// pages at that very moment: both are mere readers of the notifier's SRCU. All that
-/// saves them today is mmu_lock, under which both look whether mmu->pgt is there.
+/// When a process exits, the notifier's ->release() tears down its VM's stage
+/// 2. At the same time, rmap walks of other processes may query the age of its
+/// pages: both only hold the notifier's SRCU for read. Today, only mmu_lock
+/// keeps the two apart: both check mmu->pgt under it.
 ///
-/// Give those who come without it a handle of their own, in which table and number of
-/// levels are one word, so that they need nothing of struct kvm_pgtable. Retire it first
-/// when the VM goes: of ->release() and the VM's last reference, one gets the root, and
-/// after a grace period takes down mmu->pgt, the tables and the root; the other returns.
-/// synchronize_rcu() is safe there, while synchronize_srcu() would wait for ->release()
-/// itself.
+/// Publish a handle of the root for walkers without mmu_lock, with the table
+/// and the number of levels in one word, so that they need nothing of struct
+/// kvm_pgtable. Retire it first when the VM is torn down: either ->release()
+/// or the drop of the VM's last reference gets the root, and frees mmu->pgt,
+/// the tables and the root after a grace period; the other one returns.
+/// synchronize_rcu() is safe there, while synchronize_srcu() would wait for
+/// ->release() itself.
 ///
-/// Shadow stage 2s of nested guests are not aged, so theirs is not published, and
-/// all MMUs of a VM cost one grace period.
+/// Shadow stage 2s of nested guests are not aged, so don't publish their
+/// roots. All MMUs of a VM cost one grace period.
 ///
-/// A TLB flush is no less a user of the root: it loads VTTBR_EL2 with it, and hardware
-/// may walk from there. clear_flush_young() flushes after the walk, without mmu_lock
-/// when the walk had none. So flush in a read section as well, and leave a VM alone
-/// whose root is hidden: it runs no more.
+/// A TLB flush uses the root as well: it loads VTTBR_EL2 with it, and hardware
+/// may walk from there. clear_flush_young() flushes after the walk, without
+/// mmu_lock if the walk had none. So flush in a read-side section, too, and
+/// don't flush for a VM whose root is retired: it no longer runs.
 // Options: --macro-file spatch-iterators.h
 // File: arch/arm64/include/asm/kvm_host.h
 // Hunks: - 1

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: arm64: Age guest memory without mmu_lock
 ///
-/// The root and the tables outlive whoever found them under RCU, and all who write to
-/// entries expect the access flag to go away meanwhile. So leave mmu_lock alone when
-/// asked whether pages were used, and let the shared walker look.
+/// RCU keeps the root and the tables from being freed under a walk, and all
+/// code that writes to entries expects the access flag to be cleared
+/// meanwhile. So don't take mmu_lock to query or clear the accessed state, and
+/// use the shared walker.
 ///
-/// What goes is stage2_age_walker(), which stored under the lock what it had read
-/// before, and took the invalid entry of somebody else's break-before-make for granted
-/// to be none of its business only because of one test.
+/// Remove stage2_age_walker(). It stored a value under the lock that it had
+/// read before, and only a single test kept it from writing to the invalid
+/// entry of a break-before-make sequence.
 ///
-/// The switch of protected KVM (kvm-arm.mode=protected) does not change who has a
-/// guest's stage 2: in 6.12 the host still builds it, in page tables, and hardware walks
-/// those. All VMs are aged by the same walk there, but with mmu_lock held for write, as
-/// before. That is untested: QEMU 7.2 does not get that far, on stock neither.
+/// Protected KVM (kvm-arm.mode=protected) does not change who owns a guest's
+/// stage 2: in 6.12 the host still builds it, in page tables, and hardware
+/// walks those. Age all VMs there by the same walk, but with mmu_lock held for
+/// write, as before. This is untested: QEMU 7.2 does not get that far, with
+/// stock 6.12 neither.
 // File: arch/arm64/include/asm/kvm_pgtable.h
 // Hunks: - 1
 // Applied: - !\bkvm_pgtable_stage2_test_clear_young\b

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: arm64: Don't mark pages accessed upon an access fault
 ///
-/// Where hardware does not set the access flag, the fault that does it goes on to mark
-/// the page accessed, after mmu_lock was dropped: by then the page may have been
-/// unmapped, freed and given to somebody else. Nothing needs the mark. Those who ask
-/// for the age of the page are told by the flag.
+/// Where hardware does not set the access flag, the handler of the fault that
+/// sets it marks the page accessed after it has dropped mmu_lock. By then the
+/// page may have been unmapped, freed and reused. Nothing needs the mark: the
+/// flag tells all who query the age of the page.
 // File: arch/arm64/kvm/mmu.c
 // Hunks: handle_access_fault 3
 // Applied: handle_access_fault ^\tkvm_pgtable_stage2_mkyoung\b

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: x86/mmu: Read leaf SPTEs once
 ///
-/// What the shadow MMU maps is read under mmu_lock as if nothing changed it meanwhile, and
-/// some functions read an SPTE several times. Hardware changes SPTEs, and so will walks
-/// that age them without mmu_lock. Read an SPTE into a variable, and decide by that.
+/// The shadow MMU reads its SPTEs under mmu_lock as if nothing changed them
+/// meanwhile, and some functions read an SPTE several times. Hardware changes
+/// SPTEs, and so will walks that age them without mmu_lock. Read an SPTE into
+/// a variable, and decide by that.
 ///
-/// mmu_set_spte() needs two reads: it may drop what was there before it makes the new SPTE.
+/// mmu_set_spte() needs two reads: it may drop the old mapping before it makes
+/// the new SPTE.
 // Options: --macro-file-builtins spatch-fname.h
 // File: arch/x86/kvm/mmu/mmu.c
 // Hunks: mmu_spte_update_no_track 1

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: x86/mmu: Mark folios dirty when they are mapped writable
 ///
-/// Where SPTEs have no A/D bits, aging takes R, W and X away from one, and with W the
-/// only trace of the page having been written to. So it marks the page dirty, which
-/// needs mmu_lock: nothing else keeps the page from being unmapped, written back and
-/// freed meanwhile, and a page that is marked dirty then is another one.
+/// Where SPTEs have no A/D bits, aging clears R, W and X, and with W the only
+/// trace of a write to the page. So it marks the page dirty, which needs
+/// mmu_lock: nothing else keeps the page from being unmapped, written back and
+/// freed meanwhile, and then another page is marked dirty.
 ///
-/// Mark it where it is mapped instead, by faults and prefetches, if the host let KVM map
-/// it writable. They hold mmu_lock and a reference. Before file systems write a page
-/// back they have its mapping removed, so a write that comes later faults and marks
-/// the page again. Zapping goes on marking what was written, which costs nothing more.
+/// Mark the page when it is mapped, by faults and prefetches, if the host lets
+/// KVM map it writable. They hold mmu_lock and a reference. Before a file
+/// system writes a page back it has the page's mapping removed, so a later
+/// write faults and marks the page again. Zapping still marks pages that were
+/// written, at no extra cost.
 ///
-/// A page that is writable in the host and that the guest only reads is now marked too.
-/// 32-bit kernels go on as before: they age with mmu_lock held.
+/// A page that is writable in the host and that the guest only reads is now
+/// marked dirty, too. 32-bit kernels don't change: they age with mmu_lock
+/// held.
 // Options: --macro-file-builtins spatch-fname.h
 // File: arch/x86/kvm/mmu/mmu.c
 // Hunks: - 1

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: Age many pages in one walk
 ///
-/// Answer ->age_range(): from the first wanted page to the last, the range is looked up
-/// in the memslots, all that overlap and of all address spaces, and handed to the
-/// architecture, which walks its tables once and sets the bits of the wanted pages that
-/// were used. Of parts larger than a page, each run of wanted ones is looked up and
-/// walked. VMs that can't be aged without mmu_lock say so and get one call a page as
-/// before. The trace events are those of the single calls: one kvm_age_hva for each
-/// range, or kvm_test_age_hva for each page.
+/// Implement ->age_range(). Look up the range from the first wanted page to
+/// the last in the memslots of all address spaces, and hand each overlap to
+/// the architecture, which walks its tables once and sets the bits of the
+/// wanted pages that were used. For parts larger than a page, look up and walk
+/// each run of wanted ones.
+///
+/// VMs that cannot be aged without mmu_lock return -EOPNOTSUPP and get one
+/// call per page, as before. The trace events are those of the single calls:
+/// one kvm_age_hva for each range, or one kvm_test_age_hva for each page.
 // File: include/linux/kvm_host.h
 // Hunks: union kvm_mmu_notifier_arg 1
 // Applied: union kvm_mmu_notifier_arg \bage\b

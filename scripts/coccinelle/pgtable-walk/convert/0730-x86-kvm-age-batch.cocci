@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /// KVM: x86/mmu: Age many pages in one walk
 ///
-/// One walk of each root of the TDP MMU, and level after level of the rmaps. A head whose
-/// pages nobody asks about is not even locked.
+/// Walk each root of the TDP MMU once, and the rmaps level by level. Don't
+/// lock a head none of whose pages are wanted.
 // Options: --max-width 100
 // File: arch/x86/kvm/mmu/tdp_mmu.h
 // Hunks: - 2
