@@ -178,7 +178,7 @@ check-host:
 check-cocci: converted
 	@$(MAKE) --no-print-directory -j2 --output-sync=target cocci-apply cocci-checks
 cocci-apply:
-	@$(SCRIPTS)/test_apply.py --base $(STOCK) --jobs $(JOBS)
+	@$(SCRIPTS)/test_apply.py --base $(STOCK) --jobs $(JOBS) $(if $(FULL),--full)
 cocci-checks:
 	@$(TESTS)/cocci/run.py --stock $(STOCK) --converted $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
 

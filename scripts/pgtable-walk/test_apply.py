@@ -20,7 +20,6 @@ import test_conversions  # noqa: E402
 import test_make  # noqa: E402
 import test_real  # noqa: E402
 import test_undo  # noqa: E402
-from converter.main import tree_version  # noqa: E402
 from converter.record import MANIFEST  # noqa: E402
 from testbench import (APPLY, BASE_FILES, CONVERT, KCONFIG_AFTER, MAKEFILE, MAKEFILE_AFTER, Mount, Skip,  # noqa: E402
                        as_root, put, run_tests, snapshot)
@@ -347,14 +346,11 @@ def test_from_other_version(b):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=pathlib.Path, metavar="TREE", help="a pristine kernel tree")
+    parser.add_argument("--full", action="store_true", help="all definitions that conversions name, not some")
     parser.add_argument("-k", default="", metavar="WORD", help="only tests with this in their name")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
     args = parser.parse_args()
-    tests = {}
-    if args.base:
-        base = args.base.resolve()
-        for function in test_real.TESTS:
-            tests[f"{function.__name__}_{tree_version(base)}"] = lambda b, f=function: f(b, base)
+    tests = test_real.tests(args.base.resolve(), args.full) if args.base else {}
     for module in (sys.modules[__name__], test_conversions, test_undo, test_make):
         tests.update({n[5:]: f for n, f in vars(module).items() if n.startswith("test_") and callable(f)})
     sys.exit(0 if run_tests({n: f for n, f in tests.items() if args.k in n}, args.jobs) else 1)

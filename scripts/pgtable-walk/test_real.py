@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of the repository's own conversions, on the files of a pristine kernel tree that
 they name."""
+import re
 import shutil
 
 from converter.checks import findings
 from converter.conversion import load_conversions
-from converter.csource import definitions
+from converter.csource import body, definitions
+from converter.main import tree_version
 from converter.stage import Stage, convert, convert_all, convert_file
 from converter.text import encode, read_text
 from converter.transaction import Refused
@@ -33,7 +35,7 @@ def remove_definition(path, name):
     path.write_bytes(encode("\n".join(lines)))
 
 
-def real_applies(b, base):
+def real_applies(b, base, _full):
     conversions = real_copy(b, base)
     stock = b.contents()
     out = b.applied()
@@ -47,30 +49,61 @@ def real_applies(b, base):
     assert b.contents() == stock
 
 
-def real_refuses(b, base):
-    """Stock without the first function that each conversion names in each file."""
+def kind(text, name):
+    """Of a definition: function, variable, struct, union, enum, or FNAME() of a header that is a template."""
+    if " " in name:
+        return name.split()[0]
+    if name == "FNAME":
+        return name
+    return "variable" if body(text, name).partition("{")[0].rstrip().endswith("=") else "function"
+
+
+def one_of_each(places, full, key):
+    """All places if it is for FULL=1, else the first for each key; and a line about that."""
+    some = places if full else list({key(place): place for place in reversed(places)}.values())[::-1]
+    return some, [f"{len(some)} of {len(places)} places" + ("" if full else "; the others with FULL=1")]
+
+
+def real_refuses(b, base, full):
+    """Stock without the first definition that each conversion names in each file.  Not in full:
+    one of each kind; kinds that are nowhere the first are left to the next test."""
     conversions = real_copy(b, base)
+    places = []
+    for section in (s for conv in conversions for s in conv.sections):
+        text = read_text(base / section.path)
+        there = {d.name for d in definitions(text)}
+        places += [(section.path, name, kind(text, name)) for name in section.hunks if name in there][:1]
+    places, said = one_of_each(places, full, lambda place: place[2])
+    for path, name, _ in places:
+        remove_definition(b.tree / path, name)
+        b.refused(path, f"{name}: ", "not in the tree")
+        shutil.copy2(base / path, b.tree / path)
+    return said
+
+
+def real_every_definition(b, base, full):
+    """Each conversion, with each definition that it names missing just then.  Not in full: one
+    of each kind."""
+    conversions = real_copy(b, base)
+    places, stage = [], Stage(b.tree, b.dir / "stage")
     for conv in conversions:
         for section in conv.sections:
-            names = [n for n in section.hunks if n != "-"]
             text = read_text(base / section.path)
-            names = [n for n in names if any(d.name == n for d in definitions(text))]
-            if names:
-                remove_definition(b.tree / section.path, names[0])
-                b.refused(section.path, f"{names[0]}: ", "not in the tree")
-                shutil.copy2(base / section.path, b.tree / section.path)
-
-
-def real_every_function(b, base):
-    """Each conversion, with each function that it names missing just then."""
-    conversions = real_copy(b, base)
-    stage = Stage(b.tree, b.dir / "stage")
+            places += [(conv, section, name, kind(text, name)) for name in section.hunks if name != "-"]
+    places, said = one_of_each(places, full, lambda place: (place[0].stem, place[3]))
     for conv in conversions:
-        for section in conv.sections:
-            for name in section.hunks:
-                if name != "-":
-                    without(b, stage, conv, section, name)
+        for _, section, name, _ in (place for place in places if place[0] is conv):
+            without(b, stage, conv, section, name)
         convert(conv, stage, ROOT)
+    return said
+
+
+def real_messages(_b, _base, _full):
+    """Conversions begin with a commit message, in lines as git shows them."""
+    for conv in load_conversions(ROOT / CONVERT):
+        subject, empty, *text = conv.message
+        assert re.match(r"[\w/-]+: \S", subject) and not empty and text, f"{conv.stem}: {conv.message[:2]}"
+        assert all(len(line) <= 75 and line == line.rstrip() for line in conv.message), f"{conv.stem}: long lines"
 
 
 VISITOR = """
@@ -100,7 +133,7 @@ def appended(path, text, word):
     return next(n for n, line in reversed(list(enumerate(whole.split("\n"), 1))) if word in line)
 
 
-def real_writers(b, base):
+def real_writers(b, base, _full):
     """Trees with more writers of page-table entries."""
     conversions = real_copy(b, base)
     put(b.tree, {"arch/arm64/kvm/vendor.c": VISITOR.format("file")})
@@ -130,4 +163,7 @@ def without(b, stage, conv, section, name):
         raise AssertionError(f"{conv.stem}: takes {section.path} without {name}")
 
 
-TESTS = (real_refuses, real_every_function, real_applies, real_writers)     # the longest first
+def tests(base, full):
+    """{name: function(bench)}, the longest first."""
+    return {f"{function.__name__}_{tree_version(base)}": lambda b, f=function: f(b, base, full)
+            for function in (real_refuses, real_every_definition, real_applies, real_writers, real_messages)}

@@ -274,15 +274,14 @@ TESTS = {}      # by name; what runs one is a copy of this process
 
 
 def run_test(name):
-    """Whether it passed, and lines for its result and what is wrong."""
+    """Whether it passed, and lines for its result and what is wrong, or what else the test says."""
     with tempfile.TemporaryDirectory(prefix="test-apply-") as directory:
         try:
-            TESTS[name](Bench(pathlib.Path(directory)))
+            return True, name, TESTS[name](Bench(pathlib.Path(directory))) or []
         except Skip as reason:
             return True, f"{name} # SKIP {reason}", []
         except Exception:       # whatever it is, the test has failed
             return False, name, traceback.format_exc().rstrip().split("\n")
-    return True, name, []
 
 
 def run_tests(tests, jobs):
