@@ -27,15 +27,15 @@
 // Hunks: struct kvm_mmu_notifier_range 1
 // Hunks: __kvm_handle_hva_range 3
 // Hunks: kvm_flush_remote_tlbs 2
-// Hunks: kvm_handle_hva_range 2
-// Hunks: kvm_handle_hva_range_no_flush 2
+// Hunks: kvm_handle_hva_range 1
+// Hunks: kvm_handle_hva_range_no_flush 1
 // Hunks: kvm_handle_gfn_range 1
 // Applied: - lockless_aging\.h
 // Applied: struct kvm_mmu_notifier_range \blockless\b
 // Applied: __kvm_handle_hva_range if \(!range->lockless\)
 // Applied: kvm_flush_remote_tlbs \bdata_race\b
-// Applied: kvm_handle_hva_range \bkvm_age_lockless\b
-// Applied: kvm_handle_hva_range_no_flush \bkvm_age_lockless\b
+// Applied: kvm_handle_hva_range \bkvm_age_hva_range\b
+// Applied: kvm_handle_hva_range_no_flush \bkvm_age_hva_range\b
 // Applied: kvm_handle_gfn_range \blockless = false\b
 
 @@
@@ -85,17 +85,10 @@ symbol true;
 @@
 identifier f = { kvm_handle_hva_range, kvm_handle_hva_range_no_flush };
 identifier kvm, range;
-symbol false;
 @@
  f(...)
  {
  	...
- 	const struct kvm_mmu_notifier_range range = {
- 		...,
- 		.may_block = false,
-+		.lockless	= kvm_age_lockless(kvm),
- 	};
-	...
 -	return __kvm_handle_hva_range(kvm, &range).ret;
 +	return kvm_age_hva_range(kvm, &range);
  }

@@ -13,23 +13,10 @@
 // File: include/linux/kvm_host.h
 // Hunks: union kvm_mmu_notifier_arg 1
 // Applied: union kvm_mmu_notifier_arg \bage\b
-// File: virt/kvm/kvm_main.c
-// Hunks: kvm_mmu_notifier_ops 1
-// Applied: kvm_mmu_notifier_ops \bage_range\b
 
 @@
 @@
  union kvm_mmu_notifier_arg {
  	unsigned long attributes;
 +	const struct mmu_notifier_age *age;
- };
-
-@@
-identifier ops;
-@@
- struct mmu_notifier_ops ops = {
- 	...,
- 	.test_young = kvm_mmu_notifier_test_young,
-+	.age_range = kvm_mmu_notifier_age_range,
- 	...,
  };
