@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// A lockless walk uses what a leaf maps.
-//# The leaf may be stale, and the page belong to somebody else by now. All that a
-//# tighten callback may do with a leaf is to look at its bits and clear or tighten
-//# them: no pfn, no page, no reference, no dirtying.
+//# The leaf may be stale, and its page may have another use by now. A tighten
+//# callback may only look at the bits of a leaf, and clear or tighten them: it must
+//# not use its pfn or page, take a reference, or mark anything dirty.
 ///
 // Confidence: High
 // Keywords: pgtable_walk_ops

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// An x86 rmap head is read or written other than by its helpers.
-//# Lockless agers take a bit of the head as the lock of its list. Whoever reads the
-//# head raw takes that bit for part of an address, and a raw store drops the lock
-//# while an ager holds it.
+//# Lockless aging uses a bit of the head as the lock of its list. A raw read of the
+//# head takes that bit for part of an address, and a raw store drops a lock that
+//# another CPU holds.
 //#
 //# The helpers are those of rmap_lock.h, kvm_rmap_*(). Heads are known by their type,
 //# where it can be seen, and by the names rmap, rmap_head and parent_ptes.

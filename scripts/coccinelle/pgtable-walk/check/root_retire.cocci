@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// A root is freed before lockless walkers are done with it, or waits for itself.
-//# Between the moment when a root is hidden and its end there must be an RCU grace
-//# period, which pgtable_root_retire() has, and only the one caller that it gives the
-//# table to may free anything: the others return at once, while that one still waits.
+//# There must be an RCU grace period after a root is hidden and before it is freed.
+//# pgtable_root_retire() has one, and returns the table to a single caller. Only that
+//# caller may free anything: for all others it returns at once, before the grace
+//# period is over.
 //# The grace period must not be one of SRCU: the release operation of an mmu notifier
 //# runs as a reader of the notifier's domain and of kvm->srcu.
 //#
 //# Functions that hide a root for their caller are known by their names: *_unmap_root(),
-//# *_unpublish_root(); and those that retire it, and return whose it is: *_retire_root().
+//# *_unpublish_root(). *_retire_root() retire it, and tell whether the caller owns it.
 ///
 // Confidence: Moderate
 // Comments: Follows the root within one function.
@@ -55,7 +56,7 @@ position p != retires.p;
  ...
  }
 
-// The loser of a race frees: nobody looks at what the retirement returned ...
+// The loser of a race frees: the result of the retirement is not checked ...
 
 @dropped exists@
 identifier retire =~ "^pgtable_root_retire$|_retire_root$";
@@ -108,7 +109,7 @@ position p;
  ... when != mine
  end@p(...)
 
-// ... or only for something else than the end.
+// ... or only for something else than the freeing.
 
 @decided exists@
 identifier retire =~ "^pgtable_root_retire$|_retire_root$";
@@ -156,7 +157,7 @@ position p;
  ... when any
  end@p(...)
 
-// A wrapper from which nobody learns whether they are the one.
+// A wrapper that does not tell its caller whether the root is its own.
 
 @mute@
 identifier fn =~ "_retire_root$";

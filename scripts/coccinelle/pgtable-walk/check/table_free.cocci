@@ -38,8 +38,8 @@ position found.c, p;
      when != synchronize_rcu()
  end@p(<+... table ...+>, ...)
 
-// As an operation of the table's owner, who may have a better one.  arm64's hyp_*() are
-// about EL2's own tables, which nobody walks without their lock.
+// By an operation of the table's owner, which may have a better one.  arm64's hyp_*()
+// work on EL2's own tables, which are not walked without their lock.
 
 @unlinked_op exists@
 identifier fn !~ "^hyp_";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// A page table becomes visible to walkers without release order.
-//# Whoever finds a new table, hardware included, must also find it initialised.
-//# A plain store, WRITE_ONCE() and set_pte() do not order that; vpte_link_table(),
+//# Software and hardware that find a new table must find it initialised. A plain
+//# store, WRITE_ONCE() and set_pte() do not order that; vpte_link_table(),
 //# smp_store_release(), a cmpxchg, or smp_wmb() before the store do.
 //#
 //# Meant for secondary MMUs (virt/kvm, arch/*/kvm): early boot code that maps
@@ -83,7 +83,7 @@ position alloc.a, p;
  *ptep@p = pte
 )
 
-// What is there to publish something does not do so with release order.
+// A function that publishes does not do so with release order.
 
 @publisher exists@
 identifier fn =~ "^(vpte_unfreeze|pgtable_root_publish|(.*_)?link_table)$";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// A volatile page-table entry is accessed without the helpers.
-//# Others change such an entry at any time, so a plain store undoes what they did,
+//# Other CPUs change such an entry at any time, so a plain store undoes their changes,
 //# and a plain read may be done twice by the compiler. In callbacks of
 //# struct pgtable_walk_ops, and where a function uses the helpers on an entry, all
 //# accesses to that entry must use vpte_read(), vpte_xchg(), vpte_update() etc.
@@ -77,7 +77,7 @@ position p;
  ...+>
  }
 
-// x86: who may store plainly, and who may have them do so.
+// x86: functions that may store plainly, and functions that may call these.
 
 @spte@
 identifier fn !~ "^(__set_spte|__update_clear_spte_(fast|slow)|__kvm_tdp_mmu_write_spte|get_mmio_spte)$";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// A volatile page-table entry is read again instead of used from the snapshot.
 //# What was a table when it was looked at may be a leaf, or empty, when it is read
-//# again: the walk then takes guest memory, or address 0, for a page table. Read an
+//# again: the walk then uses guest memory, or address 0, as a page table. Read an
 //# entry once; kind, child and new value must come from that snapshot.
 //#
 //# Functions that lead from an entry to its table are known by their names. Those of
@@ -15,7 +15,7 @@ virtual context
 virtual org
 virtual report
 
-// The child is taken from a read that nobody has looked at.
+// The child is taken from a read that was not checked.
 
 @descent@
 identifier child =~ "(^|_)(child|pte_follow|page_vaddr|to_child_pt|to_child_sp)$";
