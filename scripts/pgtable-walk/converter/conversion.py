@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-r"""What the conversions in scripts/coccinelle/pgtable-walk/convert say.
+r"""How the conversions in scripts/coccinelle/pgtable-walk/convert are written.
 
-All of them are for the version of Linux in the file base.
+They are for the version of Linux that the file 'base' there names.
 
 A conversion begins with its commit message, in lines "/// text".  The header
 of a .cocci then says what the semantic patch does to each file:
@@ -14,22 +14,23 @@ of a .cocci then says what the semantic patch does to each file:
   // Applied: - !old_name              in it, or not found (!) in the whole file (-)
 
 Names are those of the unconverted text: functions, arrays, struct/union/enum.
-A conversion all of whose Applied lines hold, on the tree as all conversions
-leave it, is there already.  'Applied: f !.' says that f is gone; '[!]x'
-finds a '!x'.
+If all its Applied lines hold, a conversion is taken for applied already; so all
+must hold in the tree that the last conversion leaves.  'Applied: f !.' says that
+f is gone; '[!]x' finds a '!x'.
 
-A .edit is a list of blocks; all text after 'Key: ' counts, tabs too.  Repeated
-anchor or Add lines make a block of several lines:
+A .edit is a list of blocks of 'Key: text' lines.  The text is taken as it is,
+tabs too.  Repeat an anchor or Add line for a block of several lines.  A .edit
+needs a message of its own only if there is no .cocci with its name:
 
   File: arch/riscv/kvm/Kconfig
   In: config KVM                       optional: down to the next unindented line
   After: 	select KVM_COMMON            or Before:, Replace:, 'At: end'; found once
   Add: 	select PGTABLE_WALK
 
-What a .edit adds to a C file is in a fragment: a file in the directory that has
-the name of the conversion, and the suffix of the C file.  All of it is added but
-the SPDX line that it begins with, and the empty line after that.  Empty lines
-before and after it are for Add:
+What a .edit adds to a C file is in a fragment: a file with the suffix of the C
+file, in a directory with the name of the conversion.  It begins with an SPDX
+line and an empty line, which are not added.  It neither begins nor ends with
+further empty lines; state these by Add:
 
   File: arch/riscv/kvm/mmu.c
   Before: static void gstage_unmap(struct kvm *kvm)
