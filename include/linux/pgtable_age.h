@@ -8,120 +8,63 @@
 #include <linux/bitmap.h>
 #include <linux/pgtable_walk.h>
 
-static __always_inline enum pgtable_walk_next
-__pgtable_age_clear(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
-		    vpte_t *new, void *arg)
-{
-	struct pgtable_walk_stats *stats = arg;
-
-	if (pgtable_leaf_young(fmt, entry->pte)) {
-		/* Young even if the cmpxchg is lost: it was when we looked. */
-		stats->young++;
-		*new = pgtable_leaf_mkold(fmt, entry->pte);
-	}
-
-	return PGTABLE_WALK_NEXT;
-}
-
-static __always_inline enum pgtable_walk_next
-__pgtable_age_test(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
-		   vpte_t *new, void *arg)
-{
-	struct pgtable_walk_stats *stats = arg;
-
-	if (!pgtable_leaf_young(fmt, entry->pte))
-		return PGTABLE_WALK_NEXT;
-
-	stats->young++;
-	return PGTABLE_WALK_STOP;
-}
-
 /**
- * pgtable_age_range() - test whether a range was used, and forget that it was
- * @fmt: the format, constant
- * @tree: the root
- * @start: first input address, in bytes
- * @end: input address behind the last, in bytes
- * @clear: constant; true: make every leaf that maps part of the range old; false:
- *	   change nothing, and stop at the first young leaf
- * @stats: what the walk met is added here
- *
- * A leaf that reaches out of the range counts, and is cleared, as a whole.  TLBs
- * keep what they hold: a page that is used through a cached translation may look
- * old until that translation is gone, and callers who can't live with that flush.
- *
- * Context: RCU read section.  Safe under spinlocks and with the MMU lock held.
- *
- * Return: true if a leaf was young.
- */
-static __always_inline bool pgtable_age_range(const struct pgtable_format *fmt,
-					      const struct pgtable_tree *tree,
-					      u64 start, u64 end, bool clear,
-					      struct pgtable_walk_stats *stats)
-{
-	static const struct pgtable_walk_ops clear_ops = { .tighten = __pgtable_age_clear };
-	static const struct pgtable_walk_ops test_ops = { .tighten = __pgtable_age_test };
-	const unsigned int young = stats->young;
-
-	if (clear)
-		pgtable_walk_range(fmt, tree, start, end, PGTABLE_WALK_LOCKLESS, &clear_ops,
-				   stats, stats);
-	else
-		pgtable_walk_range(fmt, tree, start, end, PGTABLE_WALK_LOCKLESS, &test_ops,
-				   stats, stats);
-
-	return stats->young != young;
-}
-
-/**
- * struct pgtable_age_batch - which parts of a range are asked about, and what comes of it
+ * struct pgtable_age - a request to age a range
  * @start: first input address of the range, in bytes
- * @end: input address behind the last, in bytes
- * @origin: input address of bit 0, in bytes.  Not above @start but for wrapping: what
- *	    is below @start need not be mapped by the same tables
+ * @end: exclusive end address of the range, in bytes
+ * @clear: make young leaves old; otherwise change nothing
+ * @want: the parts of the range that the request is about, one bit each; NULL if it is
+ *	  about the whole range
+ * @young: bits of parts in @want that were young are set here, and none is cleared;
+ *	   not used if @want is NULL
+ * @origin: input address of bit 0, in bytes.  Normally not above @start, but it may wrap:
+ *	    what is below @start need not be mapped by the same tables.
  * @shift: log2 of the bytes that each bit stands for
- * @clear: make wanted leaves old, if they lie in the range as a whole
- * @want: bits of the parts that are asked about
- * @young: bits of wanted parts that were used are set here, and none is cleared
- * @stats: what the walk met is added here
+ * @stats: what was met is added here; @young of it says whether anything was young
+ *
+ * A leaf may extend beyond the range.  It has one accessed state for all that it maps, and
+ * what becomes of that depends on the request:
+ *
+ *  - A request about a whole range makes it old.  Such a request comes from page_idle or
+ *    eviction and is about the one page that the leaf was found for: a page under a huge leaf
+ *    that stayed young could never become idle, nor be evicted.
+ *  - A request about parts leaves it young.  Such a request is one of many that go through
+ *    an address space in order, and the next one needs the state for its own parts.
+ *
+ * Either counts it as young.  Leaves of no part in @want are left alone: their state is
+ * evidence for other requests.
  */
-struct pgtable_age_batch {
+struct pgtable_age {
 	u64 start;
 	u64 end;
-	u64 origin;
-	unsigned int shift;
 	bool clear;
 	const unsigned long *want;
 	unsigned long *young;
+	u64 origin;
+	unsigned int shift;
 	struct pgtable_walk_stats stats;
 };
 
-/**
- * pgtable_age_wanted() - is anything asked about what a leaf maps?
- * @batch: what is asked
- * @addr: first input address that the leaf maps, in bytes
- * @size: how many bytes it maps; some of them lie in the range
- * @mark: set the bits of what is wanted: it was used
- *
- * Return: true if any part of it is wanted.
- */
-static __always_inline bool pgtable_age_wanted(struct pgtable_age_batch *batch, u64 addr,
-					       u64 size, bool mark)
+static __always_inline bool __pgtable_age_wanted(const struct pgtable_age *age, u64 addr, u64 size,
+						 unsigned long *young)
 {
-	const u64 from = max(addr, batch->start), to = min(addr + size, batch->end);
-	const unsigned long first = (from - batch->origin) >> batch->shift;
-	const unsigned long last = (to - 1 - batch->origin) >> batch->shift;
+	const u64 from = max(addr, age->start), to = min(addr + size, age->end);
+	const unsigned long first = (from - age->origin) >> age->shift;
+	const unsigned long last = (to - 1 - age->origin) >> age->shift;
 	unsigned long word, any = 0;
 
+	if (!age->want)
+		return true;
+
 	for (word = BIT_WORD(first); word <= BIT_WORD(last); word++) {
-		unsigned long want = batch->want[word];
+		unsigned long want = age->want[word];
 
 		if (word == BIT_WORD(first))
 			want &= BITMAP_FIRST_WORD_MASK(first);
 		if (word == BIT_WORD(last))
 			want &= BITMAP_LAST_WORD_MASK(last + 1);
-		if (mark)
-			batch->young[word] |= want;
+		if (young)
+			young[word] |= want;
 		any |= want;
 	}
 
@@ -129,61 +72,119 @@ static __always_inline bool pgtable_age_wanted(struct pgtable_age_batch *batch, 
 }
 
 /**
- * pgtable_age_clears() - may a leaf be made old for those who ask?
- * @batch: what is asked
+ * pgtable_age_wanted() - is a request about what a leaf maps?
+ * @age: the request
+ * @addr: first input address that the leaf maps, in bytes
+ * @size: how many bytes it maps; some of them lie in the range
+ *
+ * Return: true if it is about any part of it.
+ */
+static __always_inline bool pgtable_age_wanted(const struct pgtable_age *age, u64 addr, u64 size)
+{
+	return __pgtable_age_wanted(age, addr, size, NULL);
+}
+
+/**
+ * pgtable_age_mark_young() - set the bits of what a young leaf maps
+ * @age: the request
+ * @addr: first input address that the leaf maps, in bytes
+ * @size: how many bytes it maps; some of them lie in the range
+ *
+ * Return: true if the request is about any part of it.
+ */
+static __always_inline bool pgtable_age_mark_young(const struct pgtable_age *age, u64 addr, u64 size)
+{
+	return __pgtable_age_wanted(age, addr, size, age->young);
+}
+
+/**
+ * pgtable_age_clears() - does a request make a young leaf old?
+ * @age: the request, which is about a part of the leaf
  * @addr: first input address that the leaf maps, in bytes
  * @size: how many bytes it maps
  *
- * One that others have a part in stays as it is: they will ask too, and it has one bit
- * for all.
- *
- * Return: true if the leaf lies in the range as a whole, and what is old is wanted to be.
+ * Return: false to test, and for a leaf that extends beyond the range of a request about
+ * parts, see &struct pgtable_age.
  */
-static __always_inline bool pgtable_age_clears(const struct pgtable_age_batch *batch, u64 addr,
-					       u64 size)
+static __always_inline bool pgtable_age_clears(const struct pgtable_age *age, u64 addr, u64 size)
 {
-	return batch->clear && addr >= batch->start && addr + size <= batch->end;
+	return age->clear && (!age->want || (addr >= age->start && addr + size <= age->end));
+}
+
+/**
+ * pgtable_age_done() - has a request got all of its answer?
+ * @age: the request
+ *
+ * Return: true if it tests a whole range, of which something was young.
+ */
+static __always_inline bool pgtable_age_done(const struct pgtable_age *age)
+{
+	return !age->clear && !age->want && age->stats.young;
+}
+
+/* In both: young even if the cmpxchg is lost, for it was when we looked. */
+static __always_inline enum pgtable_walk_next
+__pgtable_age_whole(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
+{
+	struct pgtable_age *age = walk->arg;
+
+	if (!pgtable_leaf_young(fmt, walk->pte))
+		return PGTABLE_WALK_NEXT;
+
+	age->stats.young++;
+	if (!age->clear)
+		return PGTABLE_WALK_STOP;
+
+	*new = pgtable_leaf_mkold(fmt, walk->pte);
+	return PGTABLE_WALK_NEXT;
 }
 
 static __always_inline enum pgtable_walk_next
-__pgtable_age_batch(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
-		    vpte_t *new, void *arg)
+__pgtable_age_parts(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
 {
-	const u64 size = 1ULL << pgtable_level_shift(fmt, entry->level);
-	struct pgtable_age_batch *batch = arg;
+	const u64 size = 1ULL << pgtable_level_shift(fmt, walk->level);
+	struct pgtable_age *age = walk->arg;
 
-	if (!pgtable_leaf_young(fmt, entry->pte) ||
-	    !pgtable_age_wanted(batch, entry->addr, size, true))
+	if (!pgtable_leaf_young(fmt, walk->pte) || !pgtable_age_mark_young(age, walk->addr, size))
 		return PGTABLE_WALK_NEXT;
 
-	/* Young even if the cmpxchg is lost: it was when we looked. */
-	batch->stats.young++;
-	if (pgtable_age_clears(batch, entry->addr, size))
-		*new = pgtable_leaf_mkold(fmt, entry->pte);
+	age->stats.young++;
+	if (pgtable_age_clears(age, walk->addr, size))
+		*new = pgtable_leaf_mkold(fmt, walk->pte);
 	return PGTABLE_WALK_NEXT;
 }
 
 /**
- * pgtable_age_batch() - test which parts of a range were used, and forget that they were
+ * pgtable_age() - answer a request from the leaves of one tree
  * @fmt: the format, constant
  * @tree: the root
- * @batch: the range, and what is asked about it
+ * @age: the request; of several trees, each adds to the answer
  *
- * One walk of the range, whatever is wanted in it.  A young leaf sets the bits of all
- * wanted parts that it maps, and is made old if it has any, unless it reaches out of the
- * range.  Leaves without any are left alone: what says that they were used is evidence
- * for others.
+ * One walk of the range.  TLBs keep what they hold: a page that is used through a cached
+ * translation may look old until that translation is gone, and callers who can't live with
+ * that flush.
  *
- * Context: as for pgtable_age_range().
+ * Context: RCU read section.  Safe under spinlocks and with the MMU lock held.
  */
-static __always_inline void pgtable_age_batch(const struct pgtable_format *fmt,
-					      const struct pgtable_tree *tree,
-					      struct pgtable_age_batch *batch)
+static __always_inline void pgtable_age(const struct pgtable_format *fmt,
+					const struct pgtable_tree *tree, struct pgtable_age *age)
 {
-	static const struct pgtable_walk_ops ops = { .tighten = __pgtable_age_batch };
+	static const struct pgtable_walk_ops whole = { .tighten = __pgtable_age_whole };
+	static const struct pgtable_walk_ops parts = { .tighten = __pgtable_age_parts };
+	struct pgtable_walk walk = {
+		.arg = age,
+		.next = age->start,
+		.end = age->end,
+	};
 
-	pgtable_walk_range(fmt, tree, batch->start, batch->end, PGTABLE_WALK_LOCKLESS, &ops,
-			   &batch->stats, batch);
+	if (age->want)
+		pgtable_walk_range(fmt, PGTABLE_WALK_LOCKLESS, &parts, tree, &walk);
+	else
+		pgtable_walk_range(fmt, PGTABLE_WALK_LOCKLESS, &whole, tree, &walk);
+
+	age->stats.visited += walk.stats.visited;
+	age->stats.lost += walk.stats.lost;
+	age->stats.busy += walk.stats.busy;
 }
 
 #endif /* _LINUX_PGTABLE_AGE_H */

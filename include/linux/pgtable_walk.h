@@ -41,17 +41,12 @@
 #ifndef _LINUX_PGTABLE_WALK_H
 #define _LINUX_PGTABLE_WALK_H
 
-#include <linux/bug.h>
 #include <linux/build_bug.h>
 #include <linux/jump_label.h>
-#include <linux/kernel.h>
-#include <linux/list.h>
 #include <linux/minmax.h>
+#include <linux/pgtable_root.h>
 #include <linux/pgtable_walk_pte.h>
 #include <linux/rcupdate.h>
-
-/* arm64 with 52-bit addresses and x86 or riscv with 57 bits have five. */
-#define PGTABLE_MAX_LEVELS	6
 
 /**
  * enum pgtable_kind - what an entry is
@@ -67,7 +62,8 @@ enum pgtable_kind {
 	PGTABLE_BUSY,
 };
 
-struct pgtable_entry;
+struct pgtable_age;
+struct pgtable_walk;
 
 /**
  * struct pgtable_format - how to read the tables of one kind of MMU
@@ -97,50 +93,7 @@ struct pgtable_format {
 	vpte_t *(*child)(vpte_t pte);
 	bool (*young)(vpte_t leaf);
 	vpte_t (*mkold)(vpte_t leaf);
-	void (*changed)(const struct pgtable_entry *entry, const vpte_t *ptep, vpte_t new);
-};
-
-/**
- * struct pgtable_tree - a snapshot of a root
- * @table: the root table, or NULL if there is none
- * @levels: how many levels there are, 1 to PGTABLE_MAX_LEVELS
- * @addr_bits: width of an input address.  The root is indexed by all that is left
- *	       above the other levels, so formats with a larger root (riscv's x4
- *	       modes, arm64's concatenated tables) need nothing else.
- */
-struct pgtable_tree {
-	vpte_t *table;
-	unsigned int levels;
-	unsigned int addr_bits;
-};
-
-/**
- * struct pgtable_root - a root that lockless walkers can find
- * @word: table address, levels and address width in one word, so that they are
- *	  read together; 0 when there is none
- *
- * Zero-initialised, it is unpublished.
- */
-struct pgtable_root {
-	unsigned long word;
-};
-
-/* A root table is aligned to at least 4 KiB, which leaves 12 bits for the rest. */
-#define PGTABLE_ROOT_ADDR_BITS	0x03fUL
-#define PGTABLE_ROOT_LEVELS	0x1c0UL
-#define PGTABLE_ROOT_TABLE	(~0xfffUL)
-
-/**
- * struct pgtable_entry - what a callback is told of an entry
- * @pte: the snapshot
- * @addr: the first input address that the entry maps, in bytes.  It may lie below
- *	  the start of the range that is walked.
- * @level: level of the table that holds the entry
- */
-struct pgtable_entry {
-	vpte_t pte;
-	u64 addr;
-	unsigned int level;
+	void (*changed)(const struct pgtable_walk *walk, const vpte_t *ptep, vpte_t new);
 };
 
 /**
@@ -197,13 +150,34 @@ struct pgtable_walk_stats {
  */
 struct pgtable_walk_ops {
 	enum pgtable_walk_next (*tighten)(const struct pgtable_format *fmt,
-					  const struct pgtable_entry *entry, vpte_t *new,
-					  void *arg);
+					  const struct pgtable_walk *walk, vpte_t *new);
 	enum pgtable_walk_next (*leaf)(const struct pgtable_format *fmt,
-				       const struct pgtable_entry *entry, vpte_t *ptep, void *arg);
+				       const struct pgtable_walk *walk, vpte_t *ptep);
 	enum pgtable_walk_next (*table_post)(const struct pgtable_format *fmt,
-					     const struct pgtable_entry *entry, vpte_t *ptep,
-					     void *arg);
+					     const struct pgtable_walk *walk, vpte_t *ptep);
+};
+
+/**
+ * struct pgtable_walk - a walk of a range of input addresses
+ * @arg: for the callbacks
+ * @next: in: first input address, in bytes; out: where a stopped walk has to go on
+ * @end: exclusive end address, in bytes
+ * @pte: for callbacks: the snapshot of the entry
+ * @addr: for callbacks: the first input address that the entry maps, in bytes.  It may
+ *	  lie below the start of the range.
+ * @level: for callbacks: the level of the table that holds the entry
+ * @stats: what the walk met is added here
+ *
+ * Walks are inlined, and little of this is then left in memory.
+ */
+struct pgtable_walk {
+	void *arg;
+	u64 next;
+	u64 end;
+	vpte_t pte;
+	u64 addr;
+	unsigned int level;
+	struct pgtable_walk_stats stats;
 };
 
 /**
@@ -243,108 +217,6 @@ static __always_inline vpte_t pgtable_leaf_mkold(const struct pgtable_format *fm
 	return fmt->mkold ? fmt->mkold(leaf) : leaf & ~fmt->accessed;
 }
 
-/**
- * pgtable_tree_valid() - can this be walked and published?
- * @tree: the root
- *
- * Return: true if there is a table, aligned to at least 4 KiB, of a number of levels and
- * of an address width that walks and struct pgtable_root can cope with.
- */
-static inline bool pgtable_tree_valid(const struct pgtable_tree *tree)
-{
-	return tree->table && !((unsigned long)tree->table & ~PGTABLE_ROOT_TABLE) &&
-	       tree->levels && tree->levels <= PGTABLE_MAX_LEVELS &&
-	       tree->addr_bits && tree->addr_bits <= PGTABLE_ROOT_ADDR_BITS;
-}
-
-/**
- * pgtable_root_publish() - let lockless walkers find a root
- * @root: the place where they look
- * @tree: the root; the table must be initialised
- *
- * A root that is not pgtable_tree_valid() is a bug of the caller: it warns, and nothing
- * is published.
- *
- * Context: any.
- * Ordering: release; pairs with the address dependency of pgtable_root_deref().
- */
-static inline void pgtable_root_publish(struct pgtable_root *root, const struct pgtable_tree *tree)
-{
-	unsigned long word = (unsigned long)tree->table;
-
-	word |= tree->addr_bits | tree->levels * (PGTABLE_ROOT_LEVELS & -PGTABLE_ROOT_LEVELS);
-	if (WARN_ON_ONCE(!pgtable_tree_valid(tree)))
-		word = 0;
-
-	/* Pairs with the address dependency of pgtable_root_deref(). */
-	smp_store_release(&root->word, word);
-}
-
-static __always_inline struct pgtable_tree __pgtable_root_decode(unsigned long word)
-{
-	return (struct pgtable_tree) {
-		.table = (vpte_t *)(word & PGTABLE_ROOT_TABLE),
-		.levels = (word & PGTABLE_ROOT_LEVELS) /
-			  (PGTABLE_ROOT_LEVELS & -PGTABLE_ROOT_LEVELS),
-		.addr_bits = word & PGTABLE_ROOT_ADDR_BITS,
-	};
-}
-
-/**
- * pgtable_root_deref() - look up a root
- * @root: the place where it was published
- * @locked: what else than RCU keeps the root alive, as for rcu_dereference_check();
- *	    a condition for lockdep
- *
- * Context: RCU read section, or whatever @locked says.  The snapshot is good for
- * as long as that lasts.
- *
- * Return: a snapshot; its table is NULL if none is published.
- */
-#define pgtable_root_deref(root, locked)						\
-({											\
-	struct pgtable_tree __tree;							\
-											\
-	RCU_LOCKDEP_WARN(!((locked) || rcu_read_lock_held()),				\
-			 "pgtable root used without lock and outside of RCU");		\
-	__tree = __pgtable_root_decode(READ_ONCE((root)->word));			\
-	pgtable_walk_stall();								\
-	__tree;										\
-})
-
-/**
- * pgtable_root_retire() - hide a root from lockless walkers and wait for them
- * @root: the place where it was published
- *
- * However many callers compete, one of them gets the root.  It waits for a grace
- * period, after which no lockless walker is in the tables and none will be.  From then
- * on it owns the root table and all that hangs on it, and frees them.  All other callers
- * get a table of NULL at once, and must not free anything: the owner may still wait.
- *
- * The wait is synchronize_rcu() and never one for SRCU.  An mmu notifier's ->release()
- * runs as a reader of the notifiers' SRCU domain, and KVM's of kvm->srcu as well;
- * waiting for either would be waiting for itself.
- *
- * Hardware does not know RCU: the caller sees to it that no CPU translates through the
- * tables, by the root being loaded or by what was cached from it.
- *
- * Context: sleeps; the MMU lock is not held.
- * Ordering: fully ordered.  What walkers read or wrote before comes before what the owner
- * does to the tables afterwards.
- * Return: the root, to one caller only; a table of NULL to all others.
- */
-static inline struct pgtable_tree pgtable_root_retire(struct pgtable_root *root)
-{
-	struct pgtable_tree tree;
-
-	might_sleep();
-
-	tree = __pgtable_root_decode(xchg(&root->word, 0));
-	if (tree.table)
-		synchronize_rcu();
-	return tree;
-}
-
 /*
  * Why a pass over one table ended.  The level is constant in the pass that has
  * nothing below it, where the time goes.
@@ -356,17 +228,16 @@ enum __pgtable_walk_exit {
 };
 
 static __always_inline enum __pgtable_walk_exit
-__pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk_ops *ops,
-		     enum pgtable_walk_mode mode, vpte_t *table, u64 index_mask, unsigned int level,
-		     u64 *addr, u64 end, struct pgtable_entry *entry,
-		     struct pgtable_walk_stats *stats, void *arg)
+__pgtable_walk_table(const struct pgtable_format *fmt, enum pgtable_walk_mode mode,
+		     const struct pgtable_walk_ops *ops, struct pgtable_walk *walk,
+		     vpte_t *table, u64 index_mask, unsigned int level, u64 end)
 {
 	const unsigned int shift = pgtable_level_shift(fmt, level);
-	const u64 first_page = *addr >> shift, last_page = (end - 1) >> shift;
+	const u64 first_page = walk->next >> shift, last_page = (end - 1) >> shift;
 	const u64 first = first_page & index_mask;
 	const u64 last = min(first + (last_page - first_page), index_mask);
 	enum __pgtable_walk_exit exit = PGTABLE_EXIT_END;
-	unsigned int visited = 0;	/* in a register, unlike @stats */
+	unsigned int visited = 0;	/* in a register, unlike the counter */
 	u64 i;
 
 	for (i = first; i <= last; i++) {
@@ -379,37 +250,40 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
 		case PGTABLE_NONE:
 			continue;
 		case PGTABLE_BUSY:
-			stats->busy++;
+			walk->stats.busy++;
 			continue;
 		case PGTABLE_TABLE:
 			if (!level)
 				continue;
-			*entry = (struct pgtable_entry) {
-				pte, (first_page + i - first) << shift, level
-			};
-			*addr = max(*addr, entry->addr);
-			stats->visited += visited;
-			return PGTABLE_EXIT_CHILD;
+			exit = PGTABLE_EXIT_CHILD;
+			break;
 		case PGTABLE_LEAF:
 			break;
 		}
 
-		*entry = (struct pgtable_entry) { pte, (first_page + i - first) << shift, level };
+		walk->pte = pte;
+		walk->addr = (first_page + i - first) << shift;
+		walk->level = level;
+		if (exit == PGTABLE_EXIT_CHILD) {
+			walk->next = max(walk->next, walk->addr);
+			walk->stats.visited += visited;
+			return exit;
+		}
 		visited++;
 
 		if (mode == PGTABLE_WALK_LOCKLESS) {
-			next = ops->tighten(fmt, entry, &new, arg);
+			next = ops->tighten(fmt, walk, &new);
 			if (new != pte) {
 				pgtable_walk_stall();
 				if (unlikely(!vpte_try_cmpxchg(ptep, &pte, new)))
-					stats->lost++;
+					walk->stats.lost++;
 				/* A lost cmpxchg leaves another value in @pte. */
-				if (fmt->changed && pte == entry->pte)
-					fmt->changed(entry, ptep, new);
+				if (fmt->changed && pte == walk->pte)
+					fmt->changed(walk, ptep, new);
 			}
 		} else if (ops->leaf) {
 			pgtable_walk_stall();
-			next = ops->leaf(fmt, entry, ptep, arg);
+			next = ops->leaf(fmt, walk, ptep);
 		}
 
 		if (next == PGTABLE_WALK_STOP) {
@@ -419,21 +293,18 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
 		}
 	}
 
-	*addr = (first_page + i - first) << shift;
-	stats->visited += visited;
+	walk->next = (first_page + i - first) << shift;
+	walk->stats.visited += visited;
 	return exit;
 }
 
 /**
  * pgtable_walk_range() - visit what a range of input addresses maps
  * @fmt: the format, constant
- * @tree: the root; one without a table maps nothing
- * @start: first input address, in bytes
- * @end: input address behind the last, in bytes
  * @mode: what the caller holds, constant
  * @ops: the callbacks, constant
- * @stats: what the walk met is added here
- * @arg: for the callbacks
+ * @tree: the root; one without a table maps nothing
+ * @walk: the range, and what comes of it
  *
  * Addresses need not be aligned: an entry is visited if it maps any byte of the
  * range.  What lies beyond the tree's address width is left out, for indexing with
@@ -441,21 +312,21 @@ __pgtable_walk_table(const struct pgtable_format *fmt, const struct pgtable_walk
  *
  * Context: as @mode says.  Does not sleep, allocate or take a lock of its own.
  *
- * Return: @end, or the address behind the entry at which a callback stopped the
- * walk, and behind all tables that end there; a walk that starts there continues it.
+ * Return: true if the whole range was visited.  False if a callback stopped the walk and
+ * there is more: @walk->next is the exclusive end address of the entry at which it did, and
+ * of all tables that end there, and a call with the same @walk continues.
  */
-static __always_inline u64 pgtable_walk_range(const struct pgtable_format *fmt,
-					      const struct pgtable_tree *tree, u64 start, u64 end,
-					      enum pgtable_walk_mode mode,
-					      const struct pgtable_walk_ops *ops,
-					      struct pgtable_walk_stats *stats, void *arg)
+static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
+					       enum pgtable_walk_mode mode,
+					       const struct pgtable_walk_ops *ops,
+					       const struct pgtable_tree *tree,
+					       struct pgtable_walk *walk)
 {
 	const u64 mask = (1ULL << fmt->index_bits) - 1;
-	const u64 limit = min(end, 1ULL << tree->addr_bits);
-	unsigned int top = tree->levels - 1, level = top;
+	const u64 end = min(walk->end, 1ULL << tree->addr_bits);
+	const unsigned int top = tree->levels - 1;
 	vpte_t *tables[PGTABLE_MAX_LEVELS];
-	struct pgtable_entry entry;
-	u64 addr = start;
+	unsigned int level = top;
 
 	BUILD_BUG_ON(mode == PGTABLE_WALK_LOCKLESS && (ops->leaf || ops->table_post));
 	BUILD_BUG_ON(mode != PGTABLE_WALK_LOCKLESS && ops->tighten);
@@ -463,8 +334,8 @@ static __always_inline u64 pgtable_walk_range(const struct pgtable_format *fmt,
 	RCU_LOCKDEP_WARN(mode != PGTABLE_WALK_EXCLUSIVE && !rcu_read_lock_held(),
 			 "page tables walked outside of RCU");
 
-	if (!tree->table || start >= limit || top >= PGTABLE_MAX_LEVELS)
-		return end;
+	if (!tree->table || walk->next >= end || top >= PGTABLE_MAX_LEVELS)
+		goto done;
 
 	tables[level] = tree->table;
 	for (;;) {
@@ -472,76 +343,48 @@ static __always_inline u64 pgtable_walk_range(const struct pgtable_format *fmt,
 		bool stop;
 
 		if (level == 0)
-			exit = __pgtable_walk_table(fmt, ops, mode, tables[0],
-						    top ? mask : ~0ULL, 0,
-						    &addr, limit, &entry, stats, arg);
+			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[0],
+						    top ? mask : ~0ULL, 0, end);
 		else
-			exit = __pgtable_walk_table(fmt, ops, mode, tables[level],
-						    level == top ? ~0ULL : mask, level,
-						    &addr, limit, &entry, stats, arg);
+			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[level],
+						    level == top ? ~0ULL : mask, level, end);
 
 		if (exit == PGTABLE_EXIT_CHILD) {
 			if (mode == PGTABLE_WALK_LOCKLESS)
 				pgtable_walk_stall();
-			tables[--level] = fmt->child(entry.pte);
+			tables[--level] = fmt->child(walk->pte);
 			continue;
 		}
 
 		stop = exit == PGTABLE_EXIT_STOP;
 		if (stop && !ops->table_post)
-			return min(addr, end);
+			return walk->next >= walk->end;
 
 		/* Come out of every table that ends here, or of all at the range's end. */
-		while (level < top && (addr >= limit ||
-				       !(addr >> pgtable_level_shift(fmt, level) & mask))) {
+		while (level < top && (walk->next >= end ||
+				       !(walk->next >> pgtable_level_shift(fmt, level) & mask))) {
 			level++;
 			if (ops->table_post) {
 				const unsigned int shift = pgtable_level_shift(fmt, level);
-				const u64 page = (addr - 1) >> shift;
+				const u64 page = (walk->next - 1) >> shift;
 				vpte_t *ptep = &tables[level][level == top ? page : page & mask];
 
-				entry = (struct pgtable_entry) {
-					vpte_read(ptep), page << shift, level
-				};
-				if (ops->table_post(fmt, &entry, ptep, arg) == PGTABLE_WALK_STOP)
+				walk->pte = vpte_read(ptep);
+				walk->addr = page << shift;
+				walk->level = level;
+				if (ops->table_post(fmt, walk, ptep) == PGTABLE_WALK_STOP)
 					stop = true;
 			}
 		}
 
-		if (addr >= limit)
-			return end;
+		if (walk->next >= end)
+			break;
 		if (stop)
-			return addr;
+			return false;
 	}
-}
-
-/**
- * struct pgtable_gather - tables that were unlinked and wait for their end
- * @tables: a list of their pages
- */
-struct pgtable_gather {
-	struct list_head tables;
-};
-
-/**
- * DEFINE_PGTABLE_GATHER() - define an empty gather
- * @name: of the variable
- */
-#define DEFINE_PGTABLE_GATHER(name) struct pgtable_gather name = { LIST_HEAD_INIT((name).tables) }
-
-void pgtable_gather_table(struct pgtable_gather *gather, void *table);
-void pgtable_gather_free(struct pgtable_gather *gather);
-void pgtable_gather_free_retired(struct pgtable_gather *gather);
-
-/**
- * pgtable_gather_empty() - has no table been gathered?
- * @gather: the gather
- *
- * Return: true if there is nothing to free, and so no reason to flush TLBs for it.
- */
-static inline bool pgtable_gather_empty(const struct pgtable_gather *gather)
-{
-	return list_empty(&gather->tables);
+done:
+	walk->next = walk->end;
+	return true;
 }
 
 /**
@@ -585,8 +428,7 @@ enum pgtable_walk_counter {
 };
 
 void pgtable_walk_count(enum pgtable_walk_counter counter, unsigned int n);
-void pgtable_walk_account_age(u64 start, u64 end, bool clear,
-			      const struct pgtable_walk_stats *stats);
+void pgtable_walk_account_age(const struct pgtable_age *age);
 
 DECLARE_STATIC_KEY_TRUE(pgtable_walk_lockless_key);
 

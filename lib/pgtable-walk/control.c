@@ -8,6 +8,7 @@
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
+#include <linux/pgtable_age.h>
 #include <linux/pgtable_walk.h>
 #include <linux/seq_file.h>
 
@@ -93,18 +94,16 @@ EXPORT_SYMBOL_GPL(pgtable_walk_count);
 
 /**
  * pgtable_walk_account_age() - count and trace one walk that aged a range
- * @start: first guest physical address, in bytes
- * @end: guest physical address behind the last, in bytes
- * @clear: whether young leaves were made old
- * @stats: what it met
+ * @age: the request, answered
  *
  * Once a walk and not once an entry, so that the loop stays free of calls.
  *
  * Context: any.
  */
-void pgtable_walk_account_age(u64 start, u64 end, bool clear,
-			      const struct pgtable_walk_stats *stats)
+void pgtable_walk_account_age(const struct pgtable_age *age)
 {
+	const struct pgtable_walk_stats *stats = &age->stats;
+
 	pgtable_walk_count(PGTABLE_WALKS, 1);
 	pgtable_walk_count(PGTABLE_VISITED, stats->visited);
 	if (stats->young)
@@ -114,7 +113,7 @@ void pgtable_walk_account_age(u64 start, u64 end, bool clear,
 	if (stats->busy)
 		pgtable_walk_count(PGTABLE_BUSY_MET, stats->busy);
 
-	trace_pgtable_walk_age(start, end, clear, stats);
+	trace_pgtable_walk_age(age);
 }
 EXPORT_SYMBOL_GPL(pgtable_walk_account_age);
 

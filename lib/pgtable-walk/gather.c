@@ -5,6 +5,7 @@
 #include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/pgtable_gather.h>
 #include <linux/pgtable_walk.h>
 
 static void pgtable_free(struct page *page)

@@ -6,7 +6,7 @@
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/pgtable_walk.h>
+#include <linux/pgtable_gather.h>
 #include <kunit/test.h>
 
 #define NR_TABLES	3

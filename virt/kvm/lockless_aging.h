@@ -8,18 +8,21 @@
 #include <linux/kvm_host.h>
 
 #ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
-#include <linux/kvm_age.h>
+#include <linux/mmu_notifier_age.h>
+#include <linux/pgtable_walk.h>
 
 /*
  * An architecture whose VMs differ in this defines kvm_arch_can_age_lockless(); the
- * answer may change at any time, so ask once per operation.
+ * answer may change at any time, so ask once per operation.  32-bit kernels keep mmu_lock.
  */
 #ifndef kvm_arch_can_age_lockless
 static inline bool kvm_arch_can_age_lockless(struct kvm *kvm)
 {
-	return true;
+	return IS_ENABLED(CONFIG_64BIT);
 }
 #endif
+
+bool kvm_age_gfn_batch(struct kvm *kvm, struct kvm_gfn_range *range);
 
 static inline bool kvm_age_lockless(struct kvm *kvm)
 {

@@ -24,23 +24,9 @@
  * Shadow stage 2s of nested guests are not aged.
  */
 #include <linux/kvm_age.h>
-#include <linux/pgtable_age.h>
 #include <asm/virt.h>
 
 #include "stage2_format.h"
-
-/* The loops, apart from all else: a test reads their object code for calls. */
-static noinline bool stage2_age_clear(const struct pgtable_tree *tree, u64 start, u64 end,
-				      struct pgtable_walk_stats *stats)
-{
-	return pgtable_age_range(&stage2_format, tree, start, end, true, stats);
-}
-
-static noinline bool stage2_age_test(const struct pgtable_tree *tree, u64 start, u64 end,
-				     struct pgtable_walk_stats *stats)
-{
-	return pgtable_age_range(&stage2_format, tree, start, end, false, stats);
-}
 
 /*
  * With protected KVM, mmu_lock as before: the host's stage 2 is what guests run on there
@@ -51,23 +37,18 @@ bool kvm_arch_can_age_lockless(struct kvm *kvm)
 	return !is_protected_kvm_enabled();
 }
 
-static noinline void stage2_age_batch(const struct pgtable_tree *tree,
-				      struct pgtable_age_batch *batch)
+/* The loop, apart from all else: a test reads its object code for calls. */
+static noinline void stage2_age(const struct pgtable_tree *tree, struct pgtable_age *age)
 {
-	pgtable_age_batch(&stage2_format, tree, batch);
+	pgtable_age(&stage2_format, tree, age);
 }
 
-bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+void kvm_arch_age(struct kvm *kvm, const struct kvm_memory_slot *slot, struct pgtable_age *age)
 {
-	return kvm_age_root(kvm, range, &kvm->arch.mmu.root, stage2_age_clear, true);
-}
+	struct pgtable_tree tree;
 
-bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
-{
-	return kvm_age_root(kvm, range, &kvm->arch.mmu.root, stage2_age_test, false);
-}
-
-bool kvm_age_gfn_batch(struct kvm *kvm, struct kvm_gfn_range *range)
-{
-	return kvm_age_root_batch(kvm, range, &kvm->arch.mmu.root, stage2_age_batch);
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.mmu.root, false);
+	stage2_age(&tree, age);
+	rcu_read_unlock();
 }

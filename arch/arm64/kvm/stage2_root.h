@@ -5,8 +5,7 @@
 #ifndef _ARM64_KVM_STAGE2_ROOT_H
 #define _ARM64_KVM_STAGE2_ROOT_H
 
-#include <linux/pgtable_walk.h>
-#include <linux/rcupdate.h>
+#include <linux/pgtable_root.h>
 #include <asm/kvm_host.h>
 #include <asm/kvm_mmu.h>
 #include <asm/kvm_pgtable.h>

@@ -14,40 +14,21 @@
  *  - Memslots change: the caller holds kvm->srcu.
  */
 #include <linux/kvm_age.h>
-#include <linux/pgtable_age.h>
 
 #include "gstage_walk.h"
 
-/* The loops, apart from all else: a test reads their object code for calls. */
-static noinline bool gstage_age_clear(const struct pgtable_tree *tree, u64 start, u64 end,
-				      struct pgtable_walk_stats *stats)
+/* The loop, apart from all else: a test reads its object code for calls. */
+static noinline void gstage_age(const struct pgtable_tree *tree, struct pgtable_age *age)
 {
-	return pgtable_age_range(&gstage_format, tree, start, end, true, stats);
+	pgtable_age(&gstage_format, tree, age);
 }
 
-static noinline bool gstage_age_test(const struct pgtable_tree *tree, u64 start, u64 end,
-				     struct pgtable_walk_stats *stats)
+void kvm_arch_age(struct kvm *kvm, const struct kvm_memory_slot *slot, struct pgtable_age *age)
 {
-	return pgtable_age_range(&gstage_format, tree, start, end, false, stats);
-}
+	struct pgtable_tree tree;
 
-static noinline void gstage_age_batch(const struct pgtable_tree *tree,
-				      struct pgtable_age_batch *batch)
-{
-	pgtable_age_batch(&gstage_format, tree, batch);
-}
-
-bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
-{
-	return kvm_age_root(kvm, range, &kvm->arch.gstage_root, gstage_age_clear, true);
-}
-
-bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
-{
-	return kvm_age_root(kvm, range, &kvm->arch.gstage_root, gstage_age_test, false);
-}
-
-bool kvm_age_gfn_batch(struct kvm *kvm, struct kvm_gfn_range *range)
-{
-	return kvm_age_root_batch(kvm, range, &kvm->arch.gstage_root, gstage_age_batch);
+	rcu_read_lock();
+	tree = pgtable_root_deref(&kvm->arch.gstage_root, false);
+	gstage_age(&tree, age);
+	rcu_read_unlock();
 }

@@ -27,6 +27,7 @@
  * when it comes from another CPU.  Without VMIDs, each load of a vCPU fences.
  */
 #include <linux/gfp.h>
+#include <linux/pgtable_gather.h>
 #include <linux/sched.h>
 
 #include "gstage_walk.h"
@@ -65,6 +66,17 @@ struct gstage_change {
 #define gstage_needbreak(kvm)	spin_needbreak(&(kvm)->mmu_lock)
 #endif
 
+static struct pgtable_tree gstage_tree(struct kvm *kvm)
+{
+	return pgtable_root_deref(&kvm->arch.gstage_root, lockdep_is_held(&kvm->mmu_lock));
+}
+
+static __always_inline bool gstage_walk(const struct pgtable_walk_ops *ops,
+					const struct pgtable_tree *tree, struct pgtable_walk *walk)
+{
+	return pgtable_walk_range(&gstage_format, PGTABLE_WALK_EXCLUSIVE, ops, tree, walk);
+}
+
 static enum pgtable_walk_next gstage_next(struct kvm *kvm, bool may_block)
 {
 	if (may_block && (need_resched() || gstage_needbreak(kvm)))
@@ -92,24 +104,18 @@ static void gstage_flush_change(struct gstage_change *change)
 }
 
 /* Walks go upwards, so the last leaf ends the range. */
-static void gstage_unmapped_leaf(struct gstage_change *change, const struct pgtable_entry *leaf)
-{
-	if (change->fence_start == change->fence_end) {
-		change->fence_start = leaf->addr;
-		change->fence_level = leaf->level;
-	}
-	change->fence_end = leaf->addr + (1ULL << pgtable_level_shift(&gstage_format, leaf->level));
-	change->fence_level = min(change->fence_level, leaf->level);
-}
-
 static __always_inline enum pgtable_walk_next
-gstage_unmap_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
-		  vpte_t *ptep, void *arg)
+gstage_unmap_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
-	struct gstage_change *change = arg;
+	struct gstage_change *change = walk->arg;
 
 	vpte_xchg(ptep, 0);
-	gstage_unmapped_leaf(change, entry);
+	if (change->fence_start == change->fence_end) {
+		change->fence_start = walk->addr;
+		change->fence_level = walk->level;
+	}
+	change->fence_end = walk->addr + (1ULL << pgtable_level_shift(fmt, walk->level));
+	change->fence_level = min(change->fence_level, walk->level);
 
 	return gstage_next(change->kvm, change->may_block);
 }
@@ -133,43 +139,23 @@ static bool gstage_table_empty(const struct pgtable_format *fmt, const vpte_t *t
  * Yield here as well: a range may hold nothing but empty tables.
  */
 static __always_inline enum pgtable_walk_next
-gstage_unmap_table(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
-		   vpte_t *ptep, void *arg)
+gstage_unmap_table(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
-	struct gstage_change *change = arg;
-	u64 size = 1ULL << pgtable_level_shift(fmt, entry->level);
+	const u64 size = 1ULL << pgtable_level_shift(fmt, walk->level);
+	struct gstage_change *change = walk->arg;
 
-	if (entry->addr >= change->start && change->end - entry->addr >= size &&
-	    (entry->addr >= change->resumed || gstage_table_empty(fmt, fmt->child(entry->pte))))
+	if (walk->addr >= change->start && change->end - walk->addr >= size &&
+	    (walk->addr >= change->resumed || gstage_table_empty(fmt, fmt->child(walk->pte))))
 		pgtable_gather_table(&change->tables, fmt->child(vpte_xchg(ptep, 0)));
 
 	return gstage_next(change->kvm, change->may_block);
-}
-
-/* Goes on from addr to change->end, or to the address returned, where it had better yield. */
-static u64 gstage_unmap_some(const struct pgtable_tree *tree, struct gstage_change *change,
-			     u64 addr)
-{
-	static const struct pgtable_walk_ops ops = {
-		.leaf = gstage_unmap_leaf,
-		.table_post = gstage_unmap_table,
-	};
-	struct pgtable_walk_stats stats = {};
-
-	lockdep_assert_held_write(&change->kvm->mmu_lock);
-
-	change->resumed = addr;
-	addr = pgtable_walk_range(&gstage_format, tree, addr, change->end,
-				  PGTABLE_WALK_EXCLUSIVE, &ops, &stats, change);
-	gstage_flush_change(change);
-	return addr;
 }
 
 /**
  * gstage_unmap() - unmap a range of guest physical addresses
  * @kvm: the VM
  * @start: first address
- * @end: address behind the last
+ * @end: exclusive end address
  * @may_block: whether mmu_lock may be dropped and taken again meanwhile
  *
  * A huge leaf that reaches out of the range is unmapped too: the rest of it faults
@@ -180,17 +166,26 @@ static u64 gstage_unmap_some(const struct pgtable_tree *tree, struct gstage_chan
  */
 void gstage_unmap(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block)
 {
+	static const struct pgtable_walk_ops ops = {
+		.leaf = gstage_unmap_leaf,
+		.table_post = gstage_unmap_table,
+	};
 	DEFINE_GSTAGE_CHANGE(change, kvm, start, end, may_block);
+	struct pgtable_walk walk = { .arg = &change, .next = start, .end = end };
+	bool done;
 
-	while (start < end) {
+	lockdep_assert_held_write(&kvm->mmu_lock);
+
+	do {
 		/* Anew each time: the root may go while the lock is dropped. */
-		struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.gstage_root,
-							      lockdep_is_held(&kvm->mmu_lock));
+		const struct pgtable_tree tree = gstage_tree(kvm);
 
-		start = gstage_unmap_some(&tree, &change, start);
-		if (start < end)
+		change.resumed = walk.next;
+		done = gstage_walk(&ops, &tree, &walk);
+		gstage_flush_change(&change);
+		if (!done)
 			gstage_yield(kvm);
-	}
+	} while (!done);
 }
 
 /**
@@ -212,11 +207,10 @@ void gstage_unmap_entry(struct kvm *kvm, u32 level, gpa_t addr)
 }
 
 static __always_inline enum pgtable_walk_next
-gstage_free_table(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
-		  vpte_t *ptep, void *arg)
+gstage_free_table(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
 	/* Not unlinked: the walk goes on behind it, and there is no other. */
-	pgtable_gather_table(arg, fmt->child(entry->pte));
+	pgtable_gather_table(walk->arg, fmt->child(walk->pte));
 	return need_resched() ? PGTABLE_WALK_STOP : PGTABLE_WALK_NEXT;
 }
 
@@ -224,17 +218,15 @@ gstage_free_table(const struct pgtable_format *fmt, const struct pgtable_entry *
 static void gstage_free_tables(const struct pgtable_tree *tree)
 {
 	static const struct pgtable_walk_ops ops = { .table_post = gstage_free_table };
-	const u64 end = 1ULL << tree->addr_bits;
-	struct pgtable_walk_stats stats = {};
 	DEFINE_PGTABLE_GATHER(tables);
-	u64 addr = 0;
+	struct pgtable_walk walk = { .arg = &tables, .end = 1ULL << tree->addr_bits };
+	bool done;
 
-	while (addr < end) {
-		addr = pgtable_walk_range(&gstage_format, tree, addr, end, PGTABLE_WALK_EXCLUSIVE,
-					  &ops, &stats, &tables);
+	do {
+		done = gstage_walk(&ops, tree, &walk);
 		pgtable_gather_free_retired(&tables);
 		cond_resched();
-	}
+	} while (!done);
 }
 
 /**
@@ -264,11 +256,10 @@ void kvm_riscv_gstage_free_pgd(struct kvm *kvm)
 }
 
 static __always_inline enum pgtable_walk_next
-gstage_wrprotect_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
-		      vpte_t *ptep, void *arg)
+gstage_wrprotect_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
-	struct gstage_change *change = arg;
-	vpte_t old = entry->pte;
+	struct gstage_change *change = walk->arg;
+	vpte_t old = walk->pte;
 
 	if (old & _PAGE_WRITE)
 		WARN_ON_ONCE(!vpte_update(ptep, &old, _PAGE_WRITE, 0, fmt->volatile_bits));
@@ -276,10 +267,9 @@ gstage_wrprotect_leaf(const struct pgtable_format *fmt, const struct pgtable_ent
 }
 
 static __always_inline enum pgtable_walk_next
-gstage_wrprotect_table(const struct pgtable_format *fmt, const struct pgtable_entry *entry,
-		       vpte_t *ptep, void *arg)
+gstage_wrprotect_table(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
-	struct gstage_change *change = arg;
+	struct gstage_change *change = walk->arg;
 
 	return gstage_next(change->kvm, change->may_block);
 }
@@ -288,7 +278,7 @@ gstage_wrprotect_table(const struct pgtable_format *fmt, const struct pgtable_en
  * gstage_wrprotect() - make a range of guest physical addresses read-only
  * @kvm: the VM
  * @start: first address
- * @end: address behind the last
+ * @end: exclusive end address
  * @may_block: whether mmu_lock may be dropped and taken again meanwhile
  *
  * A huge leaf that reaches out of the range is made read-only as a whole.  Does not
@@ -304,17 +294,16 @@ void gstage_wrprotect(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block)
 		.table_post = gstage_wrprotect_table,
 	};
 	DEFINE_GSTAGE_CHANGE(change, kvm, start, end, may_block);
-	struct pgtable_walk_stats stats = {};
+	struct pgtable_walk walk = { .arg = &change, .next = start, .end = end };
+	bool done;
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
 
-	while (start < end) {
-		struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.gstage_root,
-							      lockdep_is_held(&kvm->mmu_lock));
+	do {
+		const struct pgtable_tree tree = gstage_tree(kvm);
 
-		start = pgtable_walk_range(&gstage_format, &tree, start, end,
-					   PGTABLE_WALK_EXCLUSIVE, &ops, &stats, &change);
-		if (start < end)
+		done = gstage_walk(&ops, &tree, &walk);
+		if (!done)
 			gstage_yield(kvm);
-	}
+	} while (!done);
 }

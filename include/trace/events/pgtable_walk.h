@@ -6,13 +6,13 @@
 #define _TRACE_PGTABLE_WALK_H
 
 #include <linux/mmu_notifier_age.h>
-#include <linux/pgtable_walk.h>
+#include <linux/pgtable_age.h>
 #include <linux/tracepoint.h>
 
 /* One range of guest physical addresses was aged, with or without the MMU lock. */
 TRACE_EVENT(pgtable_walk_age,
-	TP_PROTO(u64 start, u64 end, bool clear, const struct pgtable_walk_stats *stats),
-	TP_ARGS(start, end, clear, stats),
+	TP_PROTO(const struct pgtable_age *age),
+	TP_ARGS(age),
 
 	TP_STRUCT__entry(
 		__field(u64, start)
@@ -25,13 +25,13 @@ TRACE_EVENT(pgtable_walk_age,
 	),
 
 	TP_fast_assign(
-		__entry->start = start;
-		__entry->end = end;
-		__entry->clear = clear;
-		__entry->visited = stats->visited;
-		__entry->young = stats->young;
-		__entry->lost = stats->lost;
-		__entry->busy = stats->busy;
+		__entry->start = age->start;
+		__entry->end = age->end;
+		__entry->clear = age->clear;
+		__entry->visited = age->stats.visited;
+		__entry->young = age->stats.young;
+		__entry->lost = age->stats.lost;
+		__entry->busy = age->stats.busy;
 	),
 
 	TP_printk("%s 0x%llx-0x%llx visited=%u young=%u lost=%u busy=%u",

@@ -17,7 +17,6 @@
  *
  * No page is marked dirty or accessed here, see spte_volatile.h.
  */
-#include <linux/kvm_age.h>
 #include <linux/pgtable_age.h>
 #include <linux/rculist.h>
 
@@ -27,30 +26,17 @@
 #include "tdp_mmu.h"
 
 /* The loops, apart from all else: a test reads their object code for calls. */
-static noinline bool tdp_mmu_age_clear(const struct pgtable_tree *tree, u64 start, u64 end,
-				       struct pgtable_walk_stats *stats)
+static noinline void tdp_mmu_age_tree(const struct pgtable_tree *tree, struct pgtable_age *age)
 {
-	return pgtable_age_range(&spte_format, tree, start, end, true, stats);
-}
-
-static noinline bool tdp_mmu_age_test(const struct pgtable_tree *tree, u64 start, u64 end,
-				      struct pgtable_walk_stats *stats)
-{
-	return pgtable_age_range(&spte_format, tree, start, end, false, stats);
-}
-
-static noinline void tdp_mmu_age_wanted(const struct pgtable_tree *tree,
-					struct pgtable_age_batch *batch)
-{
-	pgtable_age_batch(&spte_format, tree, batch);
+	pgtable_age(&spte_format, tree, age);
 }
 
 /* The same while kvm_tdp_mmu_spte_changed is on, which is emitted from within the loop. */
-static void spte_trace_changed(const struct pgtable_entry *entry, const vpte_t *sptep, vpte_t new)
+static void spte_trace_changed(const struct pgtable_walk *walk, const vpte_t *sptep, vpte_t new)
 {
 	trace_kvm_tdp_mmu_spte_changed(kvm_mmu_page_as_id(sptep_to_sp((u64 *)sptep)),
-				       gpa_to_gfn(entry->addr), entry->level + PG_LEVEL_4K,
-				       entry->pte, new);
+				       gpa_to_gfn(walk->addr), walk->level + PG_LEVEL_4K,
+				       walk->pte, new);
 }
 
 static const struct pgtable_format spte_traced_format = {
@@ -58,16 +44,10 @@ static const struct pgtable_format spte_traced_format = {
 	.changed	= spte_trace_changed,
 };
 
-static noinline bool tdp_mmu_trace_clear(const struct pgtable_tree *tree, u64 start, u64 end,
-					 struct pgtable_walk_stats *stats)
+static noinline void tdp_mmu_age_tree_traced(const struct pgtable_tree *tree,
+					     struct pgtable_age *age)
 {
-	return pgtable_age_range(&spte_traced_format, tree, start, end, true, stats);
-}
-
-static noinline void tdp_mmu_trace_wanted(const struct pgtable_tree *tree,
-					  struct pgtable_age_batch *batch)
-{
-	pgtable_age_batch(&spte_traced_format, tree, batch);
+	pgtable_age(&spte_traced_format, tree, age);
 }
 
 /*
@@ -83,46 +63,7 @@ static bool tdp_mmu_root_is_aged(const struct kvm_mmu_page *root, int as_id,
 	return !role.invalid && kvm_mmu_role_as_id(role) == as_id;
 }
 
-static bool tdp_mmu_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
-{
-	const u64 start = gfn_to_gpa(range->start), end = gfn_to_gpa(range->end);
-	struct pgtable_walk_stats stats = {};
-	struct kvm_mmu_page *root;
-	struct pgtable_tree tree;
-
-	kvm_age_assert_locks(kvm, range);
-
-	rcu_read_lock();
-	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
-		if (!tdp_mmu_root_is_aged(root, range->slot->as_id, &tree))
-			continue;
-
-		if (!clear) {
-			if (tdp_mmu_age_test(&tree, start, end, &stats))
-				break;
-		} else if (trace_kvm_tdp_mmu_spte_changed_enabled()) {
-			tdp_mmu_trace_clear(&tree, start, end, &stats);
-		} else {
-			tdp_mmu_age_clear(&tree, start, end, &stats);
-		}
-	}
-	rcu_read_unlock();
-
-	pgtable_walk_account_age(start, end, clear, &stats);
-	return stats.young;
-}
-
-bool kvm_tdp_mmu_age_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
-{
-	return tdp_mmu_age(kvm, range, true);
-}
-
-bool kvm_tdp_mmu_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
-{
-	return tdp_mmu_age(kvm, range, false);
-}
-
-void kvm_tdp_mmu_age_batch(struct kvm *kvm, int as_id, struct pgtable_age_batch *batch)
+void kvm_tdp_mmu_age(struct kvm *kvm, int as_id, struct pgtable_age *age)
 {
 	struct kvm_mmu_page *root;
 	struct pgtable_tree tree;
@@ -133,9 +74,12 @@ void kvm_tdp_mmu_age_batch(struct kvm *kvm, int as_id, struct pgtable_age_batch 
 			continue;
 
 		if (trace_kvm_tdp_mmu_spte_changed_enabled())
-			tdp_mmu_trace_wanted(&tree, batch);
+			tdp_mmu_age_tree_traced(&tree, age);
 		else
-			tdp_mmu_age_wanted(&tree, batch);
+			tdp_mmu_age_tree(&tree, age);
+
+		if (pgtable_age_done(age))
+			break;
 	}
 	rcu_read_unlock();
 }

@@ -17,7 +17,7 @@
 // File: arch/riscv/include/asm/kvm_host.h
 // Hunks: - 1
 // Hunks: struct kvm_arch 1
-// Applied: - linux/pgtable_walk\.h
+// Applied: - linux/pgtable_root\.h
 // Applied: struct kvm_arch \bgstage_root\b
 // File: arch/riscv/kvm/mmu.c
 // Hunks: - 1
@@ -30,7 +30,7 @@
 @@
 @@
  #include <linux/kvm_types.h>
-+#include <linux/pgtable_walk.h>
++#include <linux/pgtable_root.h>
 
 @@
 @@

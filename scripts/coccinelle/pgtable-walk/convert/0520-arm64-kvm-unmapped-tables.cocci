@@ -26,6 +26,7 @@
 // Applied: stage2_unmap_walker \bfree_unlinked_table\b
 // Applied: kvm_pgtable_stage2_free_unlinked == 1\)
 // File: arch/arm64/kvm/mmu.c
+// Hunks: - 1
 // Hunks: stage2_free_unlinked_table_rcu_cb 1
 // Applied: stage2_free_unlinked_table_rcu_cb \bpgtable_walk_count\b
 
@@ -70,3 +71,8 @@ identifier mm_ops, pgtable, level, data, ptep;
  	kvm_pgtable_stage2_free_unlinked(...);
 +	pgtable_walk_count(PGTABLE_FREED, 1);
  }
+
+@@
+@@
+ #include <linux/hugetlb.h>
++#include <linux/pgtable_walk.h>

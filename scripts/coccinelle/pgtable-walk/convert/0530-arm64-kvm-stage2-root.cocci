@@ -25,7 +25,7 @@
 // File: arch/arm64/include/asm/kvm_host.h
 // Hunks: - 1
 // Hunks: struct kvm_s2_mmu 1
-// Applied: - linux/pgtable_walk\.h
+// Applied: - linux/pgtable_root\.h
 // Applied: struct kvm_s2_mmu \bpgtable_root\b
 // File: arch/arm64/kvm/mmu.c
 // Hunks: - 1
@@ -40,7 +40,7 @@
 @@
 @@
  #include <linux/percpu.h>
-+#include <linux/pgtable_walk.h>
++#include <linux/pgtable_root.h>
 
 @@
 @@

@@ -12,8 +12,13 @@
 /// The walk leaves out invalid roots without mmu_lock, so publish their
 /// invalidation as a store of the whole role.
 ///
-/// 32-bit kernels keep mmu_lock, and the function that they have: they cannot
+/// 32-bit kernels keep mmu_lock, and the functions that they have: they cannot
 /// read an SPTE by one load.
+// Options: --max-width 100
+// File: arch/x86/kvm/mmu/tdp_mmu.h
+// Hunks: - 2
+// Applied: - ^struct pgtable_age;
+// Applied: - \bkvm_tdp_mmu_age\b
 // File: arch/x86/kvm/mmu/tdp_mmu.c
 // Hunks: kvm_tdp_mmu_invalidate_all_roots 2
 // Hunks: kvm_tdp_mmu_handle_gfn 1
@@ -65,5 +70,16 @@ symbol true;
 
 @@
 @@
- #include <linux/kvm_host.h>
+ #include <linux/hash.h>
 +#include <linux/kvm_age.h>
+
+@@
+@@
++struct pgtable_age;
++
+ void kvm_mmu_init_tdp_mmu(struct kvm *kvm);
+
+@@
+@@
+ bool kvm_tdp_mmu_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);
++void kvm_tdp_mmu_age(struct kvm *kvm, int as_id, struct pgtable_age *age);

@@ -9,7 +9,7 @@
  */
 #include <time.h>
 
-#include <linux/kvm_host.h>
+#include <linux/kvm_age.h>
 
 #include "../../../../arch/riscv/kvm/gstage_walk.h"
 
@@ -25,10 +25,9 @@ static struct pgtable_walk_stats found;
 
 /* ---- what the code under test needs ---- */
 
-void pgtable_walk_account_age(u64 start, u64 end, bool clear,
-			      const struct pgtable_walk_stats *stats)
+void pgtable_walk_account_age(const struct pgtable_age *age)
 {
-	found = *stats;
+	found = age->stats;
 }
 
 /* ---- by hand ---- */

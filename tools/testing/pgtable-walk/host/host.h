@@ -17,6 +17,7 @@
 
 /* Kconfig: an option that is neither y nor left out below does not compile. */
 #define CONFIG_64BIT		1
+#define CONFIG_KVM_MMU_LOCKLESS_AGING	1
 #define CONFIG_SMP		1
 #define IS_ENABLED(option)	(option)
 

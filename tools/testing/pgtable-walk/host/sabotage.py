@@ -15,10 +15,10 @@ import sys
 HOST = pathlib.Path(__file__).resolve().parent
 TOP = HOST.parents[3]
 WALK = "include/linux/pgtable_walk.h"
+ROOT = "include/linux/pgtable_root.h"
 PTE = "include/linux/pgtable_walk_pte.h"
 AGE = "include/linux/pgtable_age.h"
 FORMAT = "arch/riscv/kvm/gstage_format.h"
-AGE_ROOT = "include/linux/kvm_age.h"
 GSTAGE_AGE = "arch/riscv/kvm/gstage_age.c"
 GSTAGE_WALK = "arch/riscv/kvm/gstage_walk.c"
 GUEST_READ = "arch/riscv/kvm/guest_read.c"
@@ -31,7 +31,7 @@ NO_RCU = ("#define rcu_read_lock() do { } while (0)\n"
 # name, file, text, replacement, what to run, test that must fail
 SABOTAGES = [
     ("plain store in the ager", WALK,
-     "if (unlikely(!vpte_try_cmpxchg(ptep, &pte, new)))\n\t\t\t\t\tstats->lost++;",
+     "if (unlikely(!vpte_try_cmpxchg(ptep, &pte, new)))\n\t\t\t\t\twalk->stats.lost++;",
      "WRITE_ONCE(*ptep, new);", "asan", "test_lost_race"),
     ("cmpxchg replaced by WRITE_ONCE", PTE, "return try_cmpxchg(ptep, old, new);",
      "WRITE_ONCE(*ptep, new); return true;", "asan", "test_lost_race"),
@@ -39,11 +39,11 @@ SABOTAGES = [
      "if (unlikely(!vpte_try_cmpxchg(ptep, &pte, new) && !vpte_try_cmpxchg(ptep, &pte, new)))",
      "asan", "test_lost_race"),
     ("new value made from a second read", WALK,
-     "next = ops->tighten(fmt, entry, &new, arg);",
-     "next = ops->tighten(fmt, entry, &new, arg); pte = vpte_read(ptep);", "asan",
+     "next = ops->tighten(fmt, walk, &new);",
+     "next = ops->tighten(fmt, walk, &new); pte = vpte_read(ptep);", "asan",
      "test_lost_race"),
-    ("entry read again on descent", WALK, "tables[--level] = fmt->child(entry.pte);",
-     "{ vpte_t *again = &tables[level][(entry.addr >> pgtable_level_shift(fmt, level)) & "
+    ("entry read again on descent", WALK, "tables[--level] = fmt->child(walk->pte);",
+     "{ vpte_t *again = &tables[level][(walk->addr >> pgtable_level_shift(fmt, level)) & "
      "(level == top ? ~0ULL : mask)]; tables[--level] = fmt->child(vpte_read(again)); }",
      "asan", "test_one_snapshot_of_a_table"),
     ("entry read again for its kind", WALK, "switch (fmt->kind(pte, level)) {",
@@ -61,26 +61,26 @@ SABOTAGES = [
      "\t\tcase PGTABLE_TABLE:\n\t\t\tif (mode == PGTABLE_WALK_LOCKLESS)\n"
      "\t\t\t\tvpte_try_cmpxchg(ptep, &pte, pte & ~fmt->accessed);\n\t\t\tif (!level)", "asan",
      "test_leaf_at_each_level"),
-    ("busy entries aged as leaves", WALK, "stats->busy++;\n\t\t\tcontinue;",
-     "stats->busy++;\n\t\t\tbreak;", "asan", "test_busy_entries_left_alone"),
-    ("RCU section dropped", AGE_ROOT, "#include <linux/pgtable_age.h>",
-     "#include <linux/pgtable_age.h>\n" + NO_RCU, "asan", "test_ager_against_mmu"),
+    ("busy entries aged as leaves", WALK, "walk->stats.busy++;\n\t\t\tcontinue;",
+     "walk->stats.busy++;\n\t\t\tbreak;", "asan", "test_busy_entries_left_alone"),
+    ("RCU section dropped", GSTAGE_AGE, '#include "gstage_walk.h"',
+     '#include "gstage_walk.h"\n' + NO_RCU, "asan", "test_ager_against_mmu"),
     ("RCU section and its assertions dropped", GSTAGE_AGE, "#include <linux/kvm_age.h>",
      "#undef RCU_LOCKDEP_WARN\n#define RCU_LOCKDEP_WARN(...) do { } while (0)\n" + NO_RCU +
      "\n#include <linux/kvm_age.h>", "asan", "test_ager_against_mmu"),
     ("stop after the first leaf", AGE,
-     "\tif (!pgtable_leaf_young(fmt, entry->pte))\n\t\treturn PGTABLE_WALK_NEXT;",
-     "\tif (!pgtable_leaf_young(fmt, entry->pte))\n\t\treturn PGTABLE_WALK_STOP;", "asan",
+     "\tif (!pgtable_leaf_young(fmt, walk->pte))\n\t\treturn PGTABLE_WALK_NEXT;",
+     "\tif (!pgtable_leaf_young(fmt, walk->pte))\n\t\treturn PGTABLE_WALK_STOP;", "asan",
      "test_one_young_leaf"),
     ("clear the first young leaf only", AGE,
-     "pgtable_leaf_mkold(fmt, entry->pte);\n\t}\n\n\treturn PGTABLE_WALK_NEXT;",
-     "pgtable_leaf_mkold(fmt, entry->pte);\n\t\treturn PGTABLE_WALK_STOP;\n\t}\n\n"
-     "\treturn PGTABLE_WALK_NEXT;", "asan", "test_leaf_at_each_level"),
-    ("root's extra index bits left out of the index", WALK, "level == top ? ~0ULL : mask, level,",
-     "mask, level,", "asan", "test_root_index"),
+     "STOP;\n\n\t*new = pgtable_leaf_mkold(fmt, walk->pte);\n\treturn PGTABLE_WALK_NEXT;",
+     "STOP;\n\n\t*new = pgtable_leaf_mkold(fmt, walk->pte);\n\treturn PGTABLE_WALK_STOP;", "asan",
+     "test_random_trees"),
+    ("root's extra index bits left out of the index", WALK, "level == top ? ~0ULL : mask, level, end);",
+     "mask, level, end);", "asan", "test_root_index"),
     ("root's extra index bits left out of the width", FORMAT,
      " + GSTAGE_ROOT_EXTRA_BITS;", ";", "asan", "test_addr_bits"),
-    ("width not looked at", WALK, "min(end, 1ULL << tree->addr_bits)", "end", "asan",
+    ("width not looked at", WALK, "min(walk->end, 1ULL << tree->addr_bits)", "walk->end", "asan",
      "test_range_beyond_width"),
     ("levels not looked at", WALK, " || top >= PGTABLE_MAX_LEVELS)", ")", "asan",
      "test_impossible_levels"),
@@ -88,14 +88,22 @@ SABOTAGES = [
      "asan", "test_leaf_at_each_level"),
     ("accessed mask set to A and D", FORMAT, ".accessed = _PAGE_ACCESSED",
      ".accessed = _PAGE_ACCESSED | _PAGE_DIRTY", "asan", "test_leaf_at_each_level"),
-    ("test that clears", AGE, "\tstats->young++;\n\treturn PGTABLE_WALK_STOP;",
-     "\tstats->young++;\n\t*new = pgtable_leaf_mkold(fmt, entry->pte);\n\treturn PGTABLE_WALK_STOP;",
-     "asan", "test_testing_changes_nothing"),
+    ("test that clears", AGE, "\tif (!age->clear)\n\t\treturn PGTABLE_WALK_STOP;",
+     "\tif (!age->clear) {\n\t\t*new = pgtable_leaf_mkold(fmt, walk->pte);\n"
+     "\t\treturn PGTABLE_WALK_STOP;\n\t}", "asan", "test_testing_changes_nothing"),
+    ("test that goes on", AGE, "\tif (!age->clear)\n\t\treturn PGTABLE_WALK_STOP;",
+     "\tif (!age->clear)\n\t\treturn PGTABLE_WALK_NEXT;", "asan", "test_one_young_leaf"),
+    ("test of parts that clears", AGE, "return age->clear && (", "return (", "asan", "test_parts"),
+    ("parts that clear a leaf beyond the range", AGE, "(addr >= age->start &&", "(1 ||", "asan",
+     "test_parts"),
+    ("parts that nobody wants", AGE, "\t\tany |= want;", "\t\tany |= 1;", "asan", "test_parts"),
+    ("bits of parts that nobody wants", AGE, "young[word] |= want;", "young[word] |= age->want[word];",
+     "asan", "test_parts"),
     ("young ignored", WALK, "fmt->young ? fmt->young(leaf) :", "", "asan",
      "test_leaf_at_each_level"),
     ("mkold ignored", WALK, "fmt->mkold ? fmt->mkold(leaf) :", "", "asan",
      "test_leaf_at_each_level"),
-    ("last page of the range left out", WALK, "last_page = (end - 1) >> shift",
+    ("page behind the range", WALK, "last_page = (end - 1) >> shift",
      "last_page = end >> shift", "asan", "test_leaf_at_each_level"),
     ("table freed at once", GATHER, "call_rcu(&page->rcu_head, pgtable_free_rcu);",
      "pgtable_free_rcu(&page->rcu_head);", "asan", "test_ager_against_mmu"),
@@ -103,18 +111,18 @@ SABOTAGES = [
      "pgtable_free_rcu(&page->rcu_head);", "tsan", "test_ager_against_mmu"),
     ("table linked without release", PTE, "smp_store_release(ptep, table_pte);",
      "WRITE_ONCE(*ptep, table_pte);", "tsan", "test_ager_against_mmu"),
-    ("root published without release", WALK, "smp_store_release(&root->word, word);",
+    ("root published without release", ROOT, "smp_store_release(&root->word, word);",
      "WRITE_ONCE(root->word, word);", "tsan", "test_ager_against_mmu"),
-    ("root freed without a grace period", WALK, "\tif (tree.table)\n\t\tsynchronize_rcu();\n", "",
+    ("root freed without a grace period", ROOT, "\tif (tree.table)\n\t\tsynchronize_rcu();\n", "",
      "asan", "test_ager_against_mmu"),
-    ("root given to all who retire it", WALK, "__pgtable_root_decode(xchg(&root->word, 0));",
+    ("root given to all who retire it", ROOT, "__pgtable_root_decode(xchg(&root->word, 0));",
      "__pgtable_root_decode(READ_ONCE(root->word));\n\tpgtable_walk_stall();\n"
      "\tWRITE_ONCE(root->word, 0);", "asan",
      "test_retire_races"),
     ("entry read plainly", PTE, "return READ_ONCE(*ptep);", "return *ptep;", "tsan",
      "test_vpte_update_against_flips"),
-    ("unmap by a plain store", GSTAGE_WALK, "vpte_xchg(ptep, 0);\n\tgstage_unmapped",
-     "*ptep = 0;\n\tgstage_unmapped", "tsan", "test_ager_against_mmu"),
+    ("unmap by a plain store", GSTAGE_WALK, "vpte_xchg(ptep, 0);\n\tif (change->fence_start",
+     "*ptep = 0;\n\tif (change->fence_start", "tsan", "test_ager_against_mmu"),
     ("write-protect by a store", GSTAGE_WALK,
      "WARN_ON_ONCE(!vpte_update(ptep, &old, _PAGE_WRITE, 0, fmt->volatile_bits));",
      "WARN_ON_ONCE(!vpte_update(ptep, &old, _PAGE_WRITE, 0, 0));", "asan",
@@ -146,15 +154,15 @@ SABOTAGES = [
     ("fence of a range a page too short, seen by a vCPU", GSTAGE_WALK,
      "change->fence_end - change->fence_start,",
      "change->fence_end - change->fence_start - PAGE_SIZE,", "asan", "test_ager_against_mmu"),
-    ("fence of the first leaf only", GSTAGE_WALK, "\tchange->fence_end = leaf->addr +",
-     "\tif (change->fence_end <= change->fence_start)\n\t\tchange->fence_end = leaf->addr +", "asan",
+    ("fence of the first leaf only", GSTAGE_WALK, "\tchange->fence_end = walk->addr +",
+     "\tif (change->fence_end <= change->fence_start)\n\t\tchange->fence_end = walk->addr +", "asan",
      "test_fence_of_a_range"),
     ("fence of the last leaf only", GSTAGE_WALK, "\tif (change->fence_start == change->fence_end) {",
      "\tif (1) {", "asan", "test_fence_of_a_range"),
-    ("fence for the highest level", GSTAGE_WALK, "min(change->fence_level, leaf->level)",
-     "max(change->fence_level, leaf->level)", "asan", "test_fence_of_mixed_levels"),
+    ("fence for the highest level", GSTAGE_WALK, "min(change->fence_level, walk->level)",
+     "max(change->fence_level, walk->level)", "asan", "test_fence_of_mixed_levels"),
     ("fence for the level of the first leaf", GSTAGE_WALK,
-     "\tchange->fence_level = min(change->fence_level, leaf->level);\n", "", "asan",
+     "\tchange->fence_level = min(change->fence_level, walk->level);\n", "", "asan",
      "test_fence_of_mixed_levels"),
     ("fence for the wrong level", GSTAGE_WALK, "change->fence_level));", "change->fence_level + 1));",
      "asan", "test_ager_against_mmu"),
@@ -180,14 +188,14 @@ SABOTAGES = [
     ("unmap that yields where it must not", GSTAGE_WALK, "if (may_block && (need_resched()",
      "if ((need_resched()", "asan", "test_unmap_yields"),
     ("table kept because unmap yielded in it", GSTAGE_WALK,
-     "\t\tstart = gstage_unmap_some(&tree, &change, start);",
-     "\t\tstart = change.start = gstage_unmap_some(&tree, &change, start);", "asan",
+     "\t\tgstage_flush_change(&change);",
+     "\t\tgstage_flush_change(&change);\n\t\tchange.start = walk.next;", "asan",
      "test_unmap_yields"),
     ("unmap that gathers what was refilled while it yielded", GSTAGE_WALK,
-     "(entry->addr >= change->resumed || gstage_table_empty(fmt, fmt->child(entry->pte)))", "1",
+     "(walk->addr >= change->resumed || gstage_table_empty(fmt, fmt->child(walk->pte)))", "1",
      "asan", "test_unmap_keeps_what_was_refilled"),
     ("table kept because unmap yielded in it, empty or not", GSTAGE_WALK,
-     " || gstage_table_empty(fmt, fmt->child(entry->pte))", "", "asan", "test_unmap_yields"),
+     " || gstage_table_empty(fmt, fmt->child(walk->pte))", "", "asan", "test_unmap_yields"),
     ("write protection that never yields", GSTAGE_WALK,
      "_PAGE_WRITE, 0, fmt->volatile_bits));\n\treturn gstage_next(change->kvm, change->may_block);",
      "_PAGE_WRITE, 0, fmt->volatile_bits));\n\treturn PGTABLE_WALK_NEXT;", "asan",
@@ -206,7 +214,7 @@ SABOTAGES = [
      "if (stop && !ops->table_post)", "if (stop)", "asan", "test_unlink_in_small_pieces"),
     ("walk that does not stop behind a table", WALK, "\t\t\t\t\tstop = true;", "\t\t\t\t\t;", "asan",
      "test_unlink_in_pieces"),
-    ("root published unseen", WALK, "if (WARN_ON_ONCE(!pgtable_tree_valid(tree)))\n\t\tword = 0;", "",
+    ("root published unseen", ROOT, "if (WARN_ON_ONCE(!pgtable_tree_valid(tree)))\n\t\tword = 0;", "",
      "asan", "test_publish_assertions"),
     ("guest read that nobody waits for", GUEST_READ,
      "WRITE_ONCE(vcpu->mode, READING_SHADOW_PAGE_TABLES);", "", "asan", "test_guest_read"),
@@ -235,15 +243,13 @@ SABOTAGES = [
     ("huge leaf that ends behind the slot", GSTAGE_H, "end - leaf >= size)", "1)", "asan",
      "test_leaf_size"),
     ("callback out of line", AGE,
-     "static __always_inline enum pgtable_walk_next\n__pgtable_age_clear(",
-     "static noinline enum pgtable_walk_next\n__pgtable_age_clear(", "objcheck",
-     "gstage_age_clear"),
-    ("callback of batches out of line", AGE,
-     "static __always_inline enum pgtable_walk_next\n__pgtable_age_batch(",
-     "static noinline enum pgtable_walk_next\n__pgtable_age_batch(", "objcheck",
-     "gstage_age_batch"),
+     "static __always_inline enum pgtable_walk_next\n__pgtable_age_whole(",
+     "static noinline enum pgtable_walk_next\n__pgtable_age_whole(", "objcheck", "gstage_age"),
+    ("callback of parts out of line", AGE,
+     "static __always_inline enum pgtable_walk_next\n__pgtable_age_parts(",
+     "static noinline enum pgtable_walk_next\n__pgtable_age_parts(", "objcheck", "gstage_age"),
     ("format not constant", FORMAT, "static const struct pgtable_format gstage_format",
-     "struct pgtable_format gstage_format", "objcheck", "gstage_age_test"),
+     "struct pgtable_format gstage_format", "objcheck", "gstage_age"),
 ]
 
 TARGETS = {"asan": "check-asan", "tsan": "check-tsan", "objcheck": "objcheck"}
@@ -251,7 +257,7 @@ TARGETS = {"asan": "check-asan", "tsan": "check-tsan", "objcheck": "objcheck"}
 
 def copy(build):
     shutil.rmtree(build, ignore_errors=True)
-    for part in ("include", "lib/pgtable-walk", "arch/riscv/kvm", "tools/testing/pgtable-walk"):
+    for part in ("include", "lib/pgtable-walk", "arch/riscv/kvm", "virt/kvm", "tools/testing/pgtable-walk"):
         shutil.copytree(TOP / part, build / part)
 
 

@@ -11,10 +11,10 @@
 
 #include <kunit/test.h>
 #include <linux/kvm_age.h>
-#include <linux/kvm_host.h>
 
 #include "../../../../arch/riscv/kvm/gstage_walk.h"
 #include "../../../../arch/riscv/kvm/guest_read.h"
+#include "../../../../virt/kvm/lockless_aging.h"
 
 /* ---- what the code under test needs ---- */
 
@@ -28,9 +28,10 @@ void pgtable_walk_count(enum pgtable_walk_counter counter, unsigned int n)
 	__atomic_fetch_add(&counters[counter], n, __ATOMIC_RELAXED);
 }
 
-void pgtable_walk_account_age(u64 start, u64 end, bool clear,
-			      const struct pgtable_walk_stats *stats)
+void pgtable_walk_account_age(const struct pgtable_age *age)
 {
+	const struct pgtable_walk_stats *stats = &age->stats;
+
 	pgtable_walk_count(PGTABLE_WALKS, 1);
 	pgtable_walk_count(PGTABLE_VISITED, stats->visited);
 	pgtable_walk_count(PGTABLE_YOUNG, stats->young);
@@ -1167,7 +1168,7 @@ static unsigned long warnings(void)
 static void test_rcu_assertions(struct kunit *test)
 {
 	static const struct pgtable_walk_ops ops = {};
-	struct pgtable_walk_stats stats = {};
+	struct pgtable_walk walk = { .end = 1 };
 	struct pgtable_tree tree;
 
 	new_root();
@@ -1175,14 +1176,14 @@ static void test_rcu_assertions(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, warnings(), 0UL);
 	pgtable_root_deref(&kvm.arch.gstage_root, false);
 	KUNIT_EXPECT_EQ(test, warnings(), 1UL);
-	pgtable_walk_range(&gstage_format, &tree, 0, 1, PGTABLE_WALK_SHARED, &ops, &stats, NULL);
+	pgtable_walk_range(&gstage_format, PGTABLE_WALK_SHARED, &ops, &tree, &walk);
 	KUNIT_EXPECT_EQ(test, warnings(), 1UL);
-	pgtable_walk_range(&gstage_format, &tree, 0, 1, PGTABLE_WALK_EXCLUSIVE, &ops, &stats, NULL);
+	pgtable_walk_range(&gstage_format, PGTABLE_WALK_EXCLUSIVE, &ops, &tree, &walk);
 	KUNIT_EXPECT_EQ(test, warnings(), 0UL);
 
 	rcu_read_lock();
 	pgtable_root_deref(&kvm.arch.gstage_root, false);
-	pgtable_walk_range(&gstage_format, &tree, 0, 1, PGTABLE_WALK_SHARED, &ops, &stats, NULL);
+	pgtable_walk_range(&gstage_format, PGTABLE_WALK_SHARED, &ops, &tree, &walk);
 	rcu_read_unlock();
 	KUNIT_EXPECT_EQ(test, warnings(), 0UL);
 

@@ -38,7 +38,7 @@ IGNORED = ("COMMIT_MESSAGE", "MISSING_SIGN_OFF", "FILE_PATH_CHANGES")
 # What it says of our files and we stand by: file, rule, why.
 ALLOWED = (
     ("include/linux/pgtable_walk_pte.h", "NEW_TYPEDEFS", "an integer whose width differs"),
-    ("include/linux/pgtable_walk.h", "MACRO_ARG_REUSE", "names a variable, as LIST_HEAD() does"),
+    ("include/linux/pgtable_gather.h", "MACRO_ARG_REUSE", "names a variable, as LIST_HEAD() does"),
     ("arch/riscv/kvm/gstage_walk.c", "MACRO_ARG_REUSE", "likewise"),
     ("arch/arm64/kvm/stage2_format.h", "MACRO_ARG_REUSE", "a constant"),
     ("arch/x86/kvm/mmu/mmu.c", "MACRO_ARG_REUSE", "an iterator, as before"),

@@ -23,27 +23,37 @@ static bool kvm_rmap_age(struct kvm_rmap_head *rmap_head, bool clear,
 	return young;
 }
 
-/* The memslot, and with it the heads, is protected by kvm->srcu. */
-static bool kvm_rmap_age_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range,
-				   bool test_only)
+/* A head that the request is not about is not even locked. */
+static void kvm_rmap_age_range(const struct kvm_memory_slot *slot, struct pgtable_age *age)
 {
-	struct pgtable_walk_stats stats = {};
-	struct kvm_rmap_head *head, *last;
+	struct kvm_rmap_head *head;
 	int level;
-
-	kvm_age_assert_locks(kvm, range);
+	gpa_t gpa;
 
 	for (level = PG_LEVEL_4K; level <= KVM_MAX_HUGEPAGE_LEVEL; level++) {
-		head = gfn_to_rmap(range->start, level, range->slot);
-		last = gfn_to_rmap(range->end - 1, level, range->slot);
+		const u64 size = KVM_HPAGE_SIZE(level);
 
-		for (; head <= last; head++)
-			if (kvm_rmap_age(head, !test_only, &stats) && test_only)
-				goto out;
+		for (gpa = age->start & ~(size - 1); gpa < age->end; gpa += size) {
+			if (!pgtable_age_wanted(age, gpa, size))
+				continue;
+
+			head = gfn_to_rmap(gpa_to_gfn(gpa), level, slot);
+			if (!kvm_rmap_age(head, pgtable_age_clears(age, gpa, size), &age->stats))
+				continue;
+
+			pgtable_age_mark_young(age, gpa, size);
+			if (pgtable_age_done(age))
+				return;
+		}
 	}
-out:
-	pgtable_walk_account_age(gfn_to_gpa(range->start), gfn_to_gpa(range->end), !test_only,
-				 &stats);
-	return stats.young;
+}
+
+/* An rmap may have hundreds of SPTEs, so the TDP MMU is queried first. */
+void kvm_arch_age(struct kvm *kvm, const struct kvm_memory_slot *slot, struct pgtable_age *age)
+{
+	if (tdp_mmu_enabled)
+		kvm_tdp_mmu_age(kvm, slot->as_id, age);
+	if (!pgtable_age_done(age) && kvm_may_have_shadow_sptes(kvm))
+		kvm_rmap_age_range(slot, age);
 }
 #else

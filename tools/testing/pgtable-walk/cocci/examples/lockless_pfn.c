@@ -1,48 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 static __always_inline enum pgtable_walk_next
-bad_dirty(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *new,
-	  void *arg)
+bad_dirty(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
 {
-	if (entry->pte & _PAGE_DIRTY)
-		kvm_set_pfn_dirty(mine_pte_pfn(entry->pte)); /* expect 2 */
-	*new = entry->pte & ~_PAGE_DIRTY;
+	if (walk->pte & _PAGE_DIRTY)
+		kvm_set_pfn_dirty(mine_pte_pfn(walk->pte)); /* expect 2 */
+	*new = walk->pte & ~_PAGE_DIRTY;
 	return PGTABLE_WALK_NEXT;
 }
 
 static enum pgtable_walk_next
-bad_reference(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *new,
-	      void *arg)
+bad_reference(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
 {
-	get_page(phys_to_page(entry->pte & MASK)); /* expect 2 */
+	get_page(phys_to_page(walk->pte & MASK)); /* expect 2 */
 	return PGTABLE_WALK_STOP;
 }
 
 static enum pgtable_walk_next
-bad_child(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *new,
-	  void *arg)
+bad_child(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
 {
-	*(vpte_t **)arg = fmt->child(entry->pte); /* expect */
+	*(vpte_t **)walk->arg = fmt->child(walk->pte); /* expect */
 	return PGTABLE_WALK_STOP;
 }
 
 static enum pgtable_walk_next
-good_clear(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *new,
-	   void *arg)
+good_clear(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
 {
-	struct pgtable_walk_stats *stats = arg;
+	struct pgtable_walk_stats *stats = walk->arg;
 
-	if (entry->pte & fmt->accessed) {
+	if (walk->pte & fmt->accessed) {
 		stats->young++;
-		*new = fmt->mkold ? fmt->mkold(entry->pte) : entry->pte & ~fmt->accessed;
+		*new = fmt->mkold ? fmt->mkold(walk->pte) : walk->pte & ~fmt->accessed;
 	}
 	return PGTABLE_WALK_NEXT;
 }
 
 /* Under the lock the page is there. */
 static enum pgtable_walk_next
-good_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *ptep,
-	  void *arg)
+good_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
 	kvm_set_pfn_dirty(mine_pte_pfn(vpte_xchg(ptep, 0)));
 	return PGTABLE_WALK_NEXT;

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 static enum pgtable_walk_next
-bad_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *ptep,
-	 void *arg)
+bad_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
-	*ptep = entry->pte & ~_PAGE_WRITE; /* expect */
+	*ptep = walk->pte & ~_PAGE_WRITE; /* expect */
 	return PGTABLE_WALK_NEXT;
 }
 
 static enum pgtable_walk_next
-bad_leaf_once(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *ptep,
-	      void *arg)
+bad_leaf_once(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
-	struct change *change = arg;
+	struct change *change = walk->arg;
 
 	WRITE_ONCE(*ptep, 0); /* expect */
 	change->leaves++;
@@ -20,8 +18,7 @@ bad_leaf_once(const struct pgtable_format *fmt, const struct pgtable_entry *entr
 }
 
 static __always_inline void
-bad_post(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *ptep,
-	 void *arg)
+bad_post(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
 	if (READ_ONCE(*ptep)) /* expect */
 		set_pte((pte_t *)ptep, __pte(0)); /* expect */
@@ -61,10 +58,9 @@ static void bad_index(vpte_t *table, unsigned int i)
 }
 
 static enum pgtable_walk_next
-good_leaf(const struct pgtable_format *fmt, const struct pgtable_entry *entry, vpte_t *ptep,
-	  void *arg)
+good_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
-	vpte_t old = entry->pte, *found = arg;
+	vpte_t old = walk->pte, *found = walk->arg;
 
 	*found = old;
 	WARN_ON_ONCE(!vpte_update(ptep, &old, _PAGE_WRITE, 0, fmt->volatile_bits));

@@ -32,7 +32,7 @@ static u64 *bad_follow(u64 *ptep, struct kvm_pgtable_mm_ops *mm_ops)
 	return kvm_pte_follow(READ_ONCE(*ptep), mm_ops); /* expect */
 }
 
-static void bad_twice(vpte_t *table, struct pgtable_entry *entry)
+static void bad_twice(vpte_t *table, struct pgtable_walk *walk)
 {
 	unsigned int i;
 
@@ -41,7 +41,7 @@ static void bad_twice(vpte_t *table, struct pgtable_entry *entry)
 		vpte_t pte = vpte_read(ptep);
 
 		if (mine_kind(pte) == PGTABLE_LEAF)
-			*entry = (struct pgtable_entry) { vpte_read(ptep), i, 0 }; /* expect */
+			walk->pte = vpte_read(ptep); /* expect */
 	}
 }
 

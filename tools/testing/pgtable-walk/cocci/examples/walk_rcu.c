@@ -2,36 +2,37 @@
 
 static bool bad_no_section(struct kvm *kvm, u64 start, u64 end)
 {
-	struct pgtable_walk_stats stats = {};
+	struct pgtable_age age = { .start = start, .end = end };
 	struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.root, false); /* expect */
 
-	return pgtable_age_range(&format, &tree, start, end, true, &stats);
+	pgtable_age(&format, &tree, &age);
+	return age.stats.young;
 }
 
 static bool bad_one_path(struct kvm *kvm, u64 start, u64 end, bool locked)
 {
-	struct pgtable_walk_stats stats = {};
+	struct pgtable_age age = { .start = start, .end = end };
 	struct pgtable_tree tree;
-	bool young;
 
 	if (!locked)
 		rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false); /* expect */
-	young = pgtable_age_range(&format, &tree, start, end, true, &stats);
+	pgtable_age(&format, &tree, &age);
 	if (!locked)
 		rcu_read_unlock();
-	return young;
+	return age.stats.young;
 }
 
 static bool bad_too_early(struct kvm *kvm, u64 start, u64 end)
 {
-	struct pgtable_walk_stats stats = {};
+	struct pgtable_age age = { .start = start, .end = end };
 	struct pgtable_tree tree;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
 	rcu_read_unlock();
-	return pgtable_age_range(&format, &tree, start, end, true, &stats); /* expect */
+	pgtable_age(&format, &tree, &age); /* expect */
+	return age.stats.young;
 }
 
 static u64 bad_root_entry(struct kvm *kvm, u64 i)
@@ -57,17 +58,16 @@ static bool bad_again(struct kvm *kvm, u64 start, u64 end)
 
 static bool good_section(struct kvm *kvm, u64 start, u64 end)
 {
-	struct pgtable_walk_stats stats = {};
+	struct pgtable_age age = { .start = start, .end = end };
 	struct pgtable_tree tree;
-	bool young;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
-	young = pgtable_age_range(&format, &tree, start, end, true, &stats);
+	pgtable_age(&format, &tree, &age);
 	rcu_read_unlock();
 
-	account(&stats);
-	return young;
+	account(&age);
+	return age.stats.young;
 }
 
 static void good_locked(struct kvm *kvm, u64 start, u64 end)
@@ -103,12 +103,13 @@ static void good_loop(struct kvm *kvm, u64 start, u64 end)
 
 static bool good_guard(struct kvm *kvm, u64 start, u64 end)
 {
-	struct pgtable_walk_stats stats = {};
+	struct pgtable_age age = { .start = start, .end = end };
 	struct pgtable_tree tree;
 
 	guard(rcu)();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
-	return pgtable_age_range(&format, &tree, start, end, true, &stats);
+	pgtable_age(&format, &tree, &age);
+	return age.stats.young;
 }
 
 static void good_other_tree(struct kvm *kvm, const struct pgtable_tree *mine)

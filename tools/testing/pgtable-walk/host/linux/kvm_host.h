@@ -8,7 +8,7 @@
 #include <pthread.h>
 
 #include <linux/mmu_notifier_age.h>
-#include <linux/pgtable_walk.h>
+#include <linux/pgtable_root.h>
 
 /* A lock that knows its owner. */
 typedef struct {
@@ -108,6 +108,11 @@ struct kvm_gfn_range {
 static inline unsigned long __gfn_to_hva_memslot(const struct kvm_memory_slot *slot, u64 gfn)
 {
 	return slot->userspace_addr + ((gfn - slot->base_gfn) << PAGE_SHIFT);
+}
+
+static inline gpa_t gfn_to_gpa(u64 gfn)
+{
+	return gfn << PAGE_SHIFT;
 }
 
 void kvm_flush_remote_tlbs(struct kvm *kvm);

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Age guest memory: what the mmu notifier's young operations and its batches have in common.
+ *
+ * What protects a walk that does not hold mmu_lock:
+ *
+ *  - memslots: kvm->srcu, which the caller holds, as with mmu_lock;
+ *  - page tables: RCU, in kvm_arch_age();
+ *  - their entries: one cmpxchg on the value that was looked at, in pgtable_age().
+ */
+#include <linux/kvm_age.h>
+
+#include "lockless_aging.h"
+
+static bool kvm_age(struct kvm *kvm, const struct kvm_gfn_range *range, struct pgtable_age *age)
+{
+	age->start = gfn_to_gpa(range->start);
+	age->end = gfn_to_gpa(range->end);
+
+	if (range->lockless)
+		lockdep_assert_not_held(&kvm->mmu_lock);
+	else
+		lockdep_assert_held_write(&kvm->mmu_lock);
+
+	kvm_arch_age(kvm, range->slot, age);
+	pgtable_walk_account_age(age);
+	return age->stats.young;
+}
+
+bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	struct pgtable_age age = { .clear = true };
+
+	return kvm_age(kvm, range, &age);
+}
+
+bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	struct pgtable_age age = { .clear = false };
+
+	return kvm_age(kvm, range, &age);
+}
+
+/**
+ * kvm_age_gfn_batch() - test which parts of a range of guest memory were used
+ * @kvm: the VM
+ * @range: guest frames, all of one memslot; @range->arg.age says which parts of them the
+ *	   request is about, in host virtual addresses
+ *
+ * Context: kvm->srcu held, mmu_lock not.  Does not sleep.
+ *
+ * Return: true if a wanted part of the range was young.
+ */
+bool kvm_age_gfn_batch(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	const struct mmu_notifier_age *parts = range->arg.age;
+	const unsigned long hva = __gfn_to_hva_memslot(range->slot, range->start);
+	struct pgtable_age age = {
+		.clear = parts->clear,
+		.want = parts->want,
+		.young = parts->young,
+		.origin = gfn_to_gpa(range->start) - (hva - parts->start),
+		.shift = parts->shift,
+	};
+
+	return kvm_age(kvm, range, &age);
+}
