@@ -123,9 +123,12 @@ struct pgtable_kunit {
 	/* Leaves map this page.  It looks like a table, in case a walker takes it for one. */
 	vpte_t *decoy;
 
+	/* The request of PGTABLE_KUNIT_PARTS. */
+	struct pgtable_age *age;
+
 	/* What the last walk did. */
 	struct pgtable_walk_stats stats;
-	struct pgtable_age *age;
+	bool done;
 	struct pgtable_kunit_call *calls;
 	unsigned int nr_calls;
 
@@ -221,7 +224,8 @@ static __always_inline enum pgtable_kind pgtable_kunit_flip_kind(vpte_t pte, uns
  *
  * For &pgtable_kunit_format.walk: what that function passes on is constant here.
  *
- * Return: whether anything was young, or, of a walk that does not age, where it has to go on.
+ * Return: whether anything was young, or, of RACE and of walks that do not age, where they
+ * have to go on.
  */
 static __always_inline u64 pgtable_kunit_walk(const struct pgtable_format *fmt,
 					      enum pgtable_kunit_op op, u64 start, u64 end,
@@ -233,7 +237,9 @@ static __always_inline u64 pgtable_kunit_walk(const struct pgtable_format *fmt,
 		.leaf = pgtable_kunit_leaf,
 		.table_post = pgtable_kunit_table_post,
 	};
-	struct pgtable_age whole = { .start = start, .end = end, .clear = op != PGTABLE_KUNIT_TEST };
+	struct pgtable_age whole = {
+		.start = start, .end = end, .clear = op != PGTABLE_KUNIT_TEST,
+	};
 	struct pgtable_walk walk = { .arg = t, .next = start, .end = end };
 	struct pgtable_age *age = op == PGTABLE_KUNIT_PARTS ? t->age : &whole;
 	struct pgtable_format flip = *fmt;
@@ -250,16 +256,19 @@ static __always_inline u64 pgtable_kunit_walk(const struct pgtable_format *fmt,
 		pgtable_age(&flip, &t->tree, age);
 		break;
 	case PGTABLE_KUNIT_RACE:
-		pgtable_walk_range(fmt, PGTABLE_WALK_LOCKLESS, &race_ops, &t->tree, &walk);
+		t->done = pgtable_walk_range(fmt, PGTABLE_WALK_LOCKLESS, &race_ops, &t->tree,
+					     &walk);
 		walk.stats.young = t->stats.young;
 		t->stats = walk.stats;
 		return walk.next;
 	case PGTABLE_KUNIT_EXCLUSIVE:
-		pgtable_walk_range(fmt, PGTABLE_WALK_EXCLUSIVE, &exclusive_ops, &t->tree, &walk);
+		t->done = pgtable_walk_range(fmt, PGTABLE_WALK_EXCLUSIVE, &exclusive_ops,
+					     &t->tree, &walk);
 		t->stats = walk.stats;
 		return walk.next;
 	case PGTABLE_KUNIT_SHARED:
-		pgtable_walk_range(fmt, PGTABLE_WALK_SHARED, &shared_ops, &t->tree, &walk);
+		t->done = pgtable_walk_range(fmt, PGTABLE_WALK_SHARED, &shared_ops, &t->tree,
+					     &walk);
 		t->stats = walk.stats;
 		return walk.next;
 	}
@@ -1041,6 +1050,36 @@ static void test_testing_changes_nothing(struct kunit *test)
 	pgtable_kunit_expect_entries(t, false, 0, 3 * page);
 }
 
+/* Of several trees, or of one that is walked again. */
+static void test_answers_add_up(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	const u64 page = pgtable_kunit_size(t, 0);
+	struct pgtable_age age = { .end = 3 * page };
+	unsigned int i;
+
+	pgtable_kunit_put_leaf(t, 0, 0, false);
+	t->age = &age;
+	pgtable_kunit_run(t, PGTABLE_KUNIT_PARTS, age.start, age.end);
+	KUNIT_EXPECT_FALSE(test, pgtable_age_done(&age));
+
+	pgtable_kunit_put_leaf(t, page, 0, true);
+	pgtable_kunit_put_leaf(t, 2 * page, 0, true);
+	for (i = 1; i <= 2; i++) {
+		pgtable_kunit_run(t, PGTABLE_KUNIT_PARTS, age.start, age.end);
+		KUNIT_EXPECT_TRUE(test, pgtable_age_done(&age));
+		KUNIT_EXPECT_EQ(test, age.stats.visited, 1 + 2 * i);
+		KUNIT_EXPECT_EQ(test, age.stats.young, i);
+	}
+
+	/* What makes leaves old needs all trees. */
+	age.clear = true;
+	KUNIT_EXPECT_FALSE(test, pgtable_age_done(&age));
+	pgtable_kunit_run(t, PGTABLE_KUNIT_PARTS, age.start, age.end);
+	KUNIT_EXPECT_EQ(test, age.stats.visited, 8);
+	KUNIT_EXPECT_EQ(test, age.stats.young, 4);
+}
+
 /* Which leaf it is, or -1 if a call is about a table. */
 static int pgtable_kunit_leaf_of_call(struct pgtable_kunit *t, unsigned int nr)
 {
@@ -1072,16 +1111,17 @@ static void test_stop_and_resume(struct kunit *test)
 
 		addr = pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, addr, t->width);
 		KUNIT_EXPECT_EQ(test, addr, slot->addr + pgtable_kunit_size(t, slot->level));
+		KUNIT_EXPECT_EQ(test, t->done, addr == t->width);
 		/* Behind this leaf come tables that end with it, and none else. */
 		for (j = 0; j < t->nr_calls; j++) {
-			const struct pgtable_kunit_call *entry = &t->calls[j];
+			const struct pgtable_kunit_call *call = &t->calls[j];
 
-			if (!t->calls[j].post) {
+			if (!call->post) {
 				leaves++;
 				KUNIT_EXPECT_EQ(test, pgtable_kunit_leaf_of_call(t, j), i);
 			} else if (leaves) {
-				KUNIT_EXPECT_EQ(test, entry->addr +
-						pgtable_kunit_size(t, entry->level), addr);
+				KUNIT_EXPECT_EQ(test, call->addr +
+						pgtable_kunit_size(t, call->level), addr);
 			}
 		}
 		KUNIT_EXPECT_EQ(test, leaves, 1);
@@ -1090,8 +1130,15 @@ static void test_stop_and_resume(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, addr, t->width);
 	KUNIT_EXPECT_EQ(test, posts, tables);
 
-	/* A leaf that reaches out of the range. */
-	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, 0, 1), 1);
+	/* A leaf that extends beyond the range, and a range that extends beyond the tree. */
+	for (i = 0; i < 2; i++) {
+		const enum pgtable_kunit_op op = i ? PGTABLE_KUNIT_EXCLUSIVE : PGTABLE_KUNIT_SHARED;
+
+		KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, op, 0, 1), 1);
+		KUNIT_EXPECT_TRUE(test, t->done);
+		KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, op, t->width - 1, ~0ULL), ~0ULL);
+		KUNIT_EXPECT_TRUE(test, t->done);
+	}
 }
 
 /*
@@ -1418,6 +1465,7 @@ static struct kunit_case _name##_cases[] = {						\
 	KUNIT_CASE(test_unlink_in_small_pieces),					\
 	KUNIT_CASE(test_random_trees),							\
 	KUNIT_CASE(test_parts),								\
+	KUNIT_CASE(test_answers_add_up),						\
 	{}										\
 };											\
 static struct kunit_suite _name = {							\

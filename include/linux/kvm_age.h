@@ -16,6 +16,8 @@
  *
  * Each architecture that selects KVM_MMU_LOCKLESS_AGING defines it: looks up the roots of the
  * VM and calls pgtable_age() with the format of its page tables, all in one RCU read section.
+ * What it finds otherwise, as x86 does by rmaps, it answers with pgtable_age_wanted(),
+ * pgtable_age_clears() and pgtable_age_mark_young().
  *
  * Context: kvm->srcu held, which protects the memslot.  mmu_lock held for write if the VM
  * can't be aged without it, or if that is switched off.  Does not sleep.

@@ -17,8 +17,8 @@
  *	  about the whole range
  * @young: bits of parts in @want that were young are set here, and none is cleared;
  *	   not used if @want is NULL
- * @origin: input address of bit 0, in bytes.  Normally not above @start, but it may wrap:
- *	    what is below @start need not be mapped by the same tables.
+ * @origin: input address that bit 0 stands for, in bytes.  It may lie below @start, and then
+ *	    wrap below 0: bits of addresses outside of the range are not looked at.
  * @shift: log2 of the bytes that each bit stands for
  * @stats: what was met is added here; @young of it says whether anything was young
  *
@@ -53,9 +53,6 @@ static __always_inline bool __pgtable_age_wanted(const struct pgtable_age *age, 
 	const unsigned long last = (to - 1 - age->origin) >> age->shift;
 	unsigned long word, any = 0;
 
-	if (!age->want)
-		return true;
-
 	for (word = BIT_WORD(first); word <= BIT_WORD(last); word++) {
 		unsigned long want = age->want[word];
 
@@ -81,7 +78,7 @@ static __always_inline bool __pgtable_age_wanted(const struct pgtable_age *age, 
  */
 static __always_inline bool pgtable_age_wanted(const struct pgtable_age *age, u64 addr, u64 size)
 {
-	return __pgtable_age_wanted(age, addr, size, NULL);
+	return !age->want || __pgtable_age_wanted(age, addr, size, NULL);
 }
 
 /**
@@ -92,9 +89,10 @@ static __always_inline bool pgtable_age_wanted(const struct pgtable_age *age, u6
  *
  * Return: true if the request is about any part of it.
  */
-static __always_inline bool pgtable_age_mark_young(const struct pgtable_age *age, u64 addr, u64 size)
+static __always_inline bool pgtable_age_mark_young(const struct pgtable_age *age, u64 addr,
+						   u64 size)
 {
-	return __pgtable_age_wanted(age, addr, size, age->young);
+	return !age->want || __pgtable_age_wanted(age, addr, size, age->young);
 }
 
 /**
@@ -122,7 +120,10 @@ static __always_inline bool pgtable_age_done(const struct pgtable_age *age)
 	return !age->clear && !age->want && age->stats.young;
 }
 
-/* In both: young even if the cmpxchg is lost, for it was when we looked. */
+/*
+ * Both callbacks count a leaf as young even if the cmpxchg is lost: it was young when it was
+ * looked at.
+ */
 static __always_inline enum pgtable_walk_next
 __pgtable_age_whole(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
 {
@@ -158,7 +159,7 @@ __pgtable_age_parts(const struct pgtable_format *fmt, const struct pgtable_walk 
  * pgtable_age() - answer a request from the leaves of one tree
  * @fmt: the format, constant
  * @tree: the root
- * @age: the request; of several trees, each adds to the answer
+ * @age: the request; call once for each tree, answers add up
  *
  * One walk of the range.  TLBs keep what they hold: a page that is used through a cached
  * translation may look old until that translation is gone, and callers who can't live with

@@ -122,7 +122,8 @@ enum pgtable_walk_next {
 /**
  * struct pgtable_walk_stats - what a walk met
  * @visited: leaves looked at
- * @young: leaves found young, those of @lost included
+ * @young: leaves found young, those of @lost included; counted by aging, which is a
+ *	   user of walks
  * @lost: cmpxchgs that failed because the entry had changed
  * @busy: frozen entries, all left alone
  */
@@ -166,7 +167,7 @@ struct pgtable_walk_ops {
  * @addr: for callbacks: the first input address that the entry maps, in bytes.  It may
  *	  lie below the start of the range.
  * @level: for callbacks: the level of the table that holds the entry
- * @stats: what the walk met is added here
+ * @stats: what the walk met is added here; like @next, of no use to callbacks
  *
  * Walks are inlined, and little of this is then left in memory.
  */
@@ -312,9 +313,9 @@ __pgtable_walk_table(const struct pgtable_format *fmt, enum pgtable_walk_mode mo
  *
  * Context: as @mode says.  Does not sleep, allocate or take a lock of its own.
  *
- * Return: true if the whole range was visited.  False if a callback stopped the walk and
- * there is more: @walk->next is the exclusive end address of the entry at which it did, and
- * of all tables that end there, and a call with the same @walk continues.
+ * Return: true if the whole range was visited.  False if a callback stopped the walk before
+ * that: @walk->next is where to go on, behind the entry or the table at which it stopped, and
+ * a call with the same @walk continues there.
  */
 static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 					       enum pgtable_walk_mode mode,
@@ -357,8 +358,8 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 		}
 
 		stop = exit == PGTABLE_EXIT_STOP;
-		if (stop && !ops->table_post)
-			return walk->next >= walk->end;
+		if (stop && !ops->table_post && walk->next < end)
+			return false;
 
 		/* Come out of every table that ends here, or of all at the range's end. */
 		while (level < top && (walk->next >= end ||
@@ -389,7 +390,7 @@ done:
 
 /**
  * enum pgtable_walk_counter - what is counted, see pgtable_walk_count()
- * @PGTABLE_WALKS: ranges walked by aging
+ * @PGTABLE_WALKS: requests answered by aging
  * @PGTABLE_VISITED: as in struct pgtable_walk_stats
  * @PGTABLE_YOUNG: likewise
  * @PGTABLE_LOST: likewise

@@ -93,10 +93,10 @@ void pgtable_walk_count(enum pgtable_walk_counter counter, unsigned int n)
 EXPORT_SYMBOL_GPL(pgtable_walk_count);
 
 /**
- * pgtable_walk_account_age() - count and trace one walk that aged a range
+ * pgtable_walk_account_age() - count and trace a request to age a range
  * @age: the request, answered
  *
- * Once a walk and not once an entry, so that the loop stays free of calls.
+ * Once a request and not once an entry, so that the loop stays free of calls.
  *
  * Context: any.
  */

@@ -5,8 +5,9 @@
  * What protects a walk that does not hold mmu_lock:
  *
  *  - memslots: kvm->srcu, which the caller holds, as with mmu_lock;
- *  - page tables: RCU, in kvm_arch_age();
- *  - their entries: one cmpxchg on the value that was looked at, in pgtable_age().
+ *  - page tables: RCU, in kvm_arch_age(); what x86 finds by rmaps: the lock of each head;
+ *  - their entries: one cmpxchg on the value that was looked at, in pgtable_age(), and in
+ *    spte_age() for rmaps.
  */
 #include <linux/kvm_age.h>
 

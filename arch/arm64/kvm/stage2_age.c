@@ -37,7 +37,7 @@ bool kvm_arch_can_age_lockless(struct kvm *kvm)
 	return !is_protected_kvm_enabled();
 }
 
-/* The loop, apart from all else: a test reads its object code for calls. */
+/* The loops, apart from all else: a test reads their object code for calls. */
 static noinline void stage2_age(const struct pgtable_tree *tree, struct pgtable_age *age)
 {
 	pgtable_age(&stage2_format, tree, age);

@@ -17,7 +17,7 @@
 
 #include "gstage_walk.h"
 
-/* The loop, apart from all else: a test reads its object code for calls. */
+/* The loops, apart from all else: a test reads their object code for calls. */
 static noinline void gstage_age(const struct pgtable_tree *tree, struct pgtable_age *age)
 {
 	pgtable_age(&gstage_format, tree, age);

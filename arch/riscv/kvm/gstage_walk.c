@@ -103,7 +103,7 @@ static void gstage_flush_change(struct gstage_change *change)
 	pgtable_gather_free(&change->tables);
 }
 
-/* Walks go upwards, so the last leaf ends the range. */
+/* Walks go upwards, so the last leaf ends the range to be fenced. */
 static __always_inline enum pgtable_walk_next
 gstage_unmap_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
@@ -256,7 +256,8 @@ void kvm_riscv_gstage_free_pgd(struct kvm *kvm)
 }
 
 static __always_inline enum pgtable_walk_next
-gstage_wrprotect_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
+gstage_wrprotect_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk,
+		      vpte_t *ptep)
 {
 	struct gstage_change *change = walk->arg;
 	vpte_t old = walk->pte;
@@ -267,7 +268,8 @@ gstage_wrprotect_leaf(const struct pgtable_format *fmt, const struct pgtable_wal
 }
 
 static __always_inline enum pgtable_walk_next
-gstage_wrprotect_table(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
+gstage_wrprotect_table(const struct pgtable_format *fmt, const struct pgtable_walk *walk,
+		       vpte_t *ptep)
 {
 	struct gstage_change *change = walk->arg;
 
