@@ -16,7 +16,7 @@
 ///  - their entries: one cmpxchg on the value that was read, at the same
 ///    place.
 ///
-/// The handlers are in age.c: an architecture only has to walk its page tables.
+/// The handlers are in age.c: an architecture has to walk its page tables.
 ///
 /// clear_flush_young() still flushes TLBs if something was young. That never
 /// needed mmu_lock, and the counters of flushes have never been exact. The

@@ -8,7 +8,7 @@
 /// shadow MMU, visit the rmap heads of each level from the first that the
 /// range touches to the last, even if the range does not begin where the first
 /// one does. A test ends at the first young SPTE. A query about parts of the
-/// range walks each root once, and does not lock a head that maps none of them.
+/// range walks each root once, and locks no head that maps none of them.
 ///
 /// The walk leaves out invalid roots without mmu_lock, so publish their
 /// invalidation as a store of the whole role.
