@@ -63,7 +63,7 @@ symbol true;
  		root->tdp_mmu_scheduled_root_to_zap = true;
 -		root->role.invalid = true;
 +		role.invalid = true;
-+		/* Agers look at it without mmu_lock. */
++		/* kvm_tdp_mmu_age() reads it without mmu_lock. */
 +		WRITE_ONCE(root->role.word, role.word);
  	}
  	...>

@@ -1256,8 +1256,8 @@ static void collect_log(void *arg)
 }
 
 /*
- * x86 stores to an SPTE that is accessed, dirty and has A/D bits as stock does, without a
- * look at what an ager did since: the page may be young again.
+ * On x86, as on stock, writers use a plain store if an SPTE has A/D bits and is accessed and
+ * dirty.  The store may undo an aging: the page is young again then.
  */
 #ifdef __x86_64__
 #define WRITERS_UNDO_AGING	1
@@ -1304,8 +1304,8 @@ static void test_wrprotect_keeps_old(void)
 				    "Round %lu: page %lu was written to and is not in the dirty log",
 				    rounds, page);
 	}
-	ksft_print_msg("%lu rounds, %lu races lost by the ager, %lu agings undone\n", rounds, lost,
-		       undone);
+	ksft_print_msg("%lu rounds, the ager lost %lu races, writers undid %lu agings\n", rounds,
+		       lost, undone);
 	la_vm_free(&w.v);
 }
 

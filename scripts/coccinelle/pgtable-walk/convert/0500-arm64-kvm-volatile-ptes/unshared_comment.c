@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: GPL-2.0
 
-	/* What hardware or an ager does to the access flag meanwhile stays. */
+	/* Keeps changes that hardware or the ager makes to the access flag. */
