@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * MGLRU's questions to secondary MMUs, many page-table entries at a time.
+ * MGLRU's queries of secondary MMUs, many page-table entries at a time.
  *
- * Walks go from entry to entry, and would ask about each.  They run ahead over some of
- * them instead, under the same page-table lock, to see which are about folios of theirs,
- * ask once about those, and then go through the entries as ever.
+ * A walk goes through the entries of a table under the lock of the table.  Before that, one
+ * query tests which of them are young in secondary MMUs.  The walk then looks up the folios
+ * of entries that are young in either, and no others.  After that, one more query makes old
+ * what was young in secondary MMUs and what the walk promoted.
  *
- * Nothing is asked about other folios: whoever is asked forgets that a page was used,
- * and only those who promote it may have that.  Entries that are young in the primary
- * MMU are asked about too, although the answer is known: else the secondary MMU would
- * still call them young next time.
+ * Only what is promoted is made old: the accessed state of other pages, as of those of other
+ * nodes and memcgs, is evidence for other walks.  A page that is used between the two queries
+ * is promoted already.  A page that was old in the first query and is used before the second
+ * stays young for the next walk.
+ *
+ * Where queries about many pages are refused, each page is queried alone, as it is without
+ * this file.
  */
 #ifndef _MM_LRU_GEN_AGE_H
 #define _MM_LRU_GEN_AGE_H
@@ -17,149 +21,151 @@
 #include <linux/bitmap.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mmu_notifier_age.h>
-#include <linux/pgtable_walk.h>
 
 #ifdef CONFIG_MMU_NOTIFIER_AGE
-/* Entries asked about in one call: a page table of 4K, whatever the size of a page. */
+/* Entries in one query: a page table of 4K, whatever the size of a page. */
 #define LRU_GEN_AGE_BITS	512UL
 
-/**
- * struct lru_gen_age - what secondary MMUs say of the next entries
- * @next: address of the first entry that they were not asked about yet; ULONG_MAX if
- *	  they are not to be asked about many at once
- * @range: what they were asked last; starts at ULONG_MAX if nothing
- * @want: entries about folios that the walk is about
- * @young: those that were used
- */
-struct lru_gen_age {
-	unsigned long next;
-	struct mmu_notifier_age range;
-	DECLARE_BITMAP(want, LRU_GEN_AGE_BITS);
-	DECLARE_BITMAP(young, LRU_GEN_AGE_BITS);
+enum lru_gen_age_query {
+	LRU_GEN_AGE_NONE,	/* there is no secondary MMU, or they are not to be queried */
+	LRU_GEN_AGE_EACH,	/* query each page alone */
+	LRU_GEN_AGE_MANY,	/* the entries were queried */
 };
 
-/* Do walks ask secondary MMUs? Where they don't, all goes as if there were none. */
-static inline bool lru_gen_consults(struct mm_struct *mm)
-{
-	return pgtable_walk_consult_enabled() && mm_has_notifiers(mm);
-}
-
-/*
- * The bitmaps are left alone until there is a question: most address spaces have nobody
- * to ask. None comes while the caller holds what keeps its VMA in place, for that takes
- * all locks of the address space; one that goes is not asked any more, and no harm is done.
+/**
+ * struct lru_gen_age - what secondary MMUs know about the entries of a table
+ * @query: how the entries are queried
+ * @range: the last query
+ * @young: entries that are young in secondary MMUs
+ * @promoted: those of them that the walk promoted
+ *
+ * The bitmaps are used with LRU_GEN_AGE_MANY only: most address spaces have no secondary MMU.
+ * None comes while the caller holds what keeps its VMA in place, for that takes all locks of
+ * the address space.
  */
-static inline void lru_gen_age_init(struct lru_gen_age *age, struct mm_struct *mm)
-{
-	age->range.start = ULONG_MAX;
-	age->next = lru_gen_consults(mm) && pgtable_walk_batch_enabled() ? 0 : ULONG_MAX;
-}
+struct lru_gen_age {
+	enum lru_gen_age_query query;
+	struct mmu_notifier_age range;
+	DECLARE_BITMAP(young, LRU_GEN_AGE_BITS);
+	DECLARE_BITMAP(promoted, LRU_GEN_AGE_BITS);
+};
 
-/* Are the entries from @addr on to be asked about? Addresses ascend. */
-static inline bool lru_gen_age_is_due(const struct lru_gen_age *age, unsigned long addr)
-{
-	return addr >= age->next;
-}
-
-/* Collect entries of 1 << @shift bytes each.  Returns the end of those that fit. */
-static inline unsigned long lru_gen_age_begin(struct lru_gen_age *age, unsigned long addr,
-					      unsigned long end, unsigned int shift)
+/* Test entries of 1 << @shift bytes each; @want may be @age->promoted. */
+static inline void lru_gen_age_test(struct lru_gen_age *age, struct mm_struct *mm,
+				    unsigned long start, unsigned int nr, unsigned int shift,
+				    const unsigned long *want)
 {
 	age->range = (struct mmu_notifier_age) {
-		.start = addr,
-		.nr = min((end - addr) >> shift, LRU_GEN_AGE_BITS),
+		.start = start,
+		.nr = nr,
 		.shift = shift,
-		.clear = true,
-		.want = age->want,
+		.want = want,
 		.young = age->young,
 	};
-	bitmap_zero(age->want, LRU_GEN_AGE_BITS);
 	bitmap_zero(age->young, LRU_GEN_AGE_BITS);
-
-	age->next = mmu_notifier_age_end(&age->range);
-	return age->next;
+	age->query = mmu_notifier_age_range(mm, &age->range) ? LRU_GEN_AGE_EACH : LRU_GEN_AGE_MANY;
+	bitmap_zero(age->promoted, LRU_GEN_AGE_BITS);
 }
 
-static inline unsigned int lru_gen_age_bit(const struct lru_gen_age *age, unsigned long addr)
+/* Make old what was promoted.  It stays young if that is refused all of a sudden. */
+static inline void lru_gen_age_finish(struct lru_gen_age *age, struct mm_struct *mm)
 {
-	return (addr - age->range.start) >> age->range.shift;
+	if (age->query != LRU_GEN_AGE_MANY || bitmap_empty(age->promoted, age->range.nr))
+		return;
+
+	age->range.clear = true;
+	age->range.want = age->promoted;
+	age->range.young = NULL;
+	mmu_notifier_age_range(mm, &age->range);
 }
 
-static inline void lru_gen_age_want(struct lru_gen_age *age, unsigned long addr)
+/* Start with the entries from @addr on, as many of them as fit. */
+static inline void lru_gen_age_start(struct lru_gen_age *age, struct mm_struct *mm, bool consult,
+				     unsigned long addr, unsigned long end)
 {
-	__set_bit(lru_gen_age_bit(age, addr), age->want);
+	age->query = LRU_GEN_AGE_NONE;
+	if (consult)
+		lru_gen_age_test(age, mm, addr, min((end - addr) >> PAGE_SHIFT, LRU_GEN_AGE_BITS),
+				 PAGE_SHIFT, NULL);
 }
 
-static inline void lru_gen_age_ask(struct lru_gen_age *age, struct mm_struct *mm)
+/* Go on with the entries from @addr on if they did not fit, as in a table of 64K. */
+static inline void lru_gen_age_next(struct lru_gen_age *age, struct mm_struct *mm,
+				    unsigned long addr, unsigned long end)
 {
-	if (!bitmap_empty(age->want, age->range.nr))
-		mmu_notifier_age_range(mm, &age->range);
+	if (PTRS_PER_PTE <= LRU_GEN_AGE_BITS || age->query != LRU_GEN_AGE_MANY ||
+	    addr != mmu_notifier_age_end(&age->range))
+		return;
+
+	lru_gen_age_finish(age, mm);
+	lru_gen_age_start(age, mm, true, addr, end);
 }
 
-static inline bool lru_gen_age_knows(const struct lru_gen_age *age, unsigned long addr)
+static inline unsigned int lru_gen_age_bit(const struct lru_gen_age *age, unsigned long addr,
+					   unsigned int shift)
 {
-	return addr >= age->range.start && addr < age->next;
+	return (addr - age->range.start) >> shift;
 }
 
-/*
- * As ptep_clear_young_notify(), but that secondary MMUs were asked before, or are not to be
- * asked.  What was in no question is asked about here.
- */
-static inline bool lru_gen_age_clear_pte(const struct lru_gen_age *age, struct vm_area_struct *vma,
+/* Is an entry old, for all that the walk wants to know? */
+static inline bool lru_gen_age_old(const struct lru_gen_age *age, unsigned long addr,
+				   bool young, unsigned int shift)
+{
+	if (young || age->query == LRU_GEN_AGE_EACH)
+		return false;
+	return age->query == LRU_GEN_AGE_NONE ||
+	       !test_bit(lru_gen_age_bit(age, addr, shift), age->young);
+}
+
+/* Note that an entry is promoted.  Returns true if a secondary MMU says that it is young. */
+static inline bool lru_gen_age_promote(struct lru_gen_age *age, unsigned long addr,
+				       unsigned int shift)
+{
+	const unsigned int bit = lru_gen_age_bit(age, addr, shift);
+
+	if (age->query != LRU_GEN_AGE_MANY || !test_bit(bit, age->young))
+		return false;
+
+	__set_bit(bit, age->promoted);
+	return true;
+}
+
+static inline bool lru_gen_age_clear_pte(struct lru_gen_age *age, struct vm_area_struct *vma,
 					 unsigned long addr, pte_t *ptep)
 {
-	bool young;
+	if (age->query == LRU_GEN_AGE_EACH)
+		return ptep_clear_young_notify(vma, addr, ptep);
 
-	if (lru_gen_age_knows(age, addr)) {
-		young = ptep_test_and_clear_young(vma, addr, ptep);
-		return young | test_bit(lru_gen_age_bit(age, addr), age->young);
-	}
-
-	if (!pgtable_walk_consult_enabled())
-		return ptep_test_and_clear_young(vma, addr, ptep);
-	return ptep_clear_young_notify(vma, addr, ptep);
+	return ptep_test_and_clear_young(vma, addr, ptep) |
+	       lru_gen_age_promote(age, addr, PAGE_SHIFT);
 }
 
-static inline bool lru_gen_age_clear_pmd(const struct lru_gen_age *age, struct vm_area_struct *vma,
+static inline bool lru_gen_age_clear_pmd(struct lru_gen_age *age, struct vm_area_struct *vma,
 					 unsigned long addr, pmd_t *pmdp)
 {
-	bool young;
+	if (age->query == LRU_GEN_AGE_EACH)
+		return pmdp_clear_young_notify(vma, addr, pmdp);
 
-	if (lru_gen_age_knows(age, addr)) {
-		young = pmdp_test_and_clear_young(vma, addr, pmdp);
-		return young | test_bit(lru_gen_age_bit(age, addr), age->young);
-	}
-
-	if (!pgtable_walk_consult_enabled())
-		return pmdp_test_and_clear_young(vma, addr, pmdp);
-	return pmdp_clear_young_notify(vma, addr, pmdp);
+	return pmdp_test_and_clear_young(vma, addr, pmdp) |
+	       lru_gen_age_promote(age, addr, PMD_SHIFT);
 }
+
+/* Old entries were left out by then, but for those that are to be queried alone. */
+#define lru_gen_wants_old_pte(mm)	true
 #else /* !CONFIG_MMU_NOTIFIER_AGE */
 /* Macros where there are arguments, so that the object code is that without this file. */
 struct lru_gen_age {
 };
 
-#define lru_gen_consults(mm)	mm_has_notifiers(mm)
-#define lru_gen_age_clear_pte(age, vma, addr, ptep)				\
+#define lru_gen_wants_old_pte(mm)			mm_has_notifiers(mm)
+#define lru_gen_age_old(age, addr, young, shift)	false
+#define lru_gen_age_clear_pte(age, vma, addr, ptep)	\
 	((void)(age), ptep_clear_young_notify(vma, addr, ptep))
-#define lru_gen_age_clear_pmd(age, vma, addr, pmdp)				\
+#define lru_gen_age_clear_pmd(age, vma, addr, pmdp)	\
 	((void)(age), pmdp_clear_young_notify(vma, addr, pmdp))
-
-static inline void lru_gen_age_init(struct lru_gen_age *age, struct mm_struct *mm) { }
-
-static inline bool lru_gen_age_is_due(const struct lru_gen_age *age, unsigned long addr)
-{
-	return false;
-}
-
-static inline unsigned long lru_gen_age_begin(struct lru_gen_age *age, unsigned long addr,
-					      unsigned long end, unsigned int shift)
-{
-	return end;
-}
-
-static inline void lru_gen_age_want(struct lru_gen_age *age, unsigned long addr) { }
-static inline void lru_gen_age_ask(struct lru_gen_age *age, struct mm_struct *mm) { }
+#define lru_gen_age_start(age, mm, consult, addr, end)	do { } while (0)
+#define lru_gen_age_next(age, mm, addr, end)		do { } while (0)
+#define lru_gen_age_finish(age, mm)			do { } while (0)
 #endif /* CONFIG_MMU_NOTIFIER_AGE */
 
 #endif /* _MM_LRU_GEN_AGE_H */

@@ -1,96 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Ask secondary MMUs about many parts of a range at once, or, those that can't answer
- * so, about one part after the other.
+ * Query secondary MMUs about the accessed state of many pages in one call: the operator's
+ * switch, counters and the trace event.
  */
-#include <linux/bitmap.h>
+#include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mmu_notifier_age.h>
-#include <linux/pgtable_walk.h>
+#include <linux/moduleparam.h>
 
-#include <trace/events/pgtable_walk.h>
+#define CREATE_TRACE_POINTS
+#include <trace/events/mmu_notifier_age.h>
 
-/* What was asked of a subscriber before there was ->age_range(), part by part. */
-static void age_part_by_part(struct mmu_notifier *subscription, struct mm_struct *mm,
-			     const struct mmu_notifier_age *age)
-{
-	const struct mmu_notifier_ops *ops = subscription->ops;
-	unsigned int i;
-
-	for_each_set_bit(i, age->want, age->nr) {
-		unsigned long addr = age->start + ((unsigned long)i << age->shift);
-		const unsigned long end = addr + (1UL << age->shift);
-		bool young = false;
-
-		if (age->clear)
-			young = ops->clear_young(subscription, mm, addr, end);
-		else
-			for (; !young && addr < end; addr += PAGE_SIZE)
-				young = ops->test_young(subscription, mm, addr);
-
-		if (young)
-			__set_bit(i, age->young);
-	}
-}
-
-static void age_without_batch(struct mmu_notifier *subscription, struct mm_struct *mm,
-			      const struct mmu_notifier_age *age, enum pgtable_walk_counter reason)
-{
-	pgtable_walk_count(PGTABLE_BATCH_FALLBACK, 1);
-	pgtable_walk_count(reason, 1);
-	age_part_by_part(subscription, mm, age);
-}
+static bool batch __read_mostly = true;
+module_param(batch, bool, 0644);
+MODULE_PARM_DESC(batch, "Query secondary MMUs about many pages in one call (default: Y)");
 
 /**
- * mmu_notifier_age_one() - ask one secondary MMU
+ * mmu_notifier_age_one() - query one secondary MMU
  * @subscription: the subscriber
  * @mm: its address space
- * @age: what is asked; bits are added to what earlier subscribers answered
+ * @age: the query
  *
- * A subscriber that can't answer without the lock of its MMU says -EOPNOTSUPP, now or as
- * soon as it can't any more, and has then touched nothing.  It gets the calls that it
- * would get if there was no ->age_range(); so do all while batching is switched off.
- * Nothing is asked of one that has not got these, as before.
+ * Subscribers without the operation that @age stands for know nothing of what was used, as
+ * for clear_young() and test_young().
  *
  * Context: SRCU read section of the mmu notifiers; page-table locks may be held.
+ * Return: 0 or -EOPNOTSUPP, see mmu_notifier_age_range().
  */
-void mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
-			  const struct mmu_notifier_age *age)
+int mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
+			 const struct mmu_notifier_age *age)
 {
 	const struct mmu_notifier_ops *ops = subscription->ops;
-	unsigned int known;
 
-	/* It knows nothing of what was used. */
 	if (age->clear ? !ops->clear_young : !ops->test_young)
-		return;
+		return 0;
 
-	if (!ops->age_range) {
-		age_without_batch(subscription, mm, age, PGTABLE_BATCH_UNABLE);
-		return;
-	}
-	if (!pgtable_walk_batch_enabled()) {
-		age_without_batch(subscription, mm, age, PGTABLE_BATCH_OFF);
-		return;
-	}
+	if (!READ_ONCE(batch) || !ops->age_range)
+		return -EOPNOTSUPP;
 
-	known = bitmap_weight(age->young, age->nr);
-	if (ops->age_range(subscription, mm, age) == -EOPNOTSUPP) {
-		age_without_batch(subscription, mm, age, PGTABLE_BATCH_LOCKED);
-		return;
-	}
-
-	pgtable_walk_count(PGTABLE_BATCHES, 1);
-	pgtable_walk_count(PGTABLE_BATCH_WANTED, bitmap_weight(age->want, age->nr));
-	pgtable_walk_count(PGTABLE_BATCH_YOUNG, bitmap_weight(age->young, age->nr) - known);
+	return ops->age_range(subscription, mm, age);
 }
 
 /**
- * mmu_notifier_age_done() - trace what all secondary MMUs said
- * @age: the question, answered
+ * mmu_notifier_age_done() - count and trace a query
+ * @age: the query, answered
+ * @ret: what mmu_notifier_age_range() returns
  */
-void mmu_notifier_age_done(const struct mmu_notifier_age *age)
+void mmu_notifier_age_done(const struct mmu_notifier_age *age, int ret)
 {
-	if (trace_pgtable_walk_batch_enabled())
-		trace_pgtable_walk_batch(age, bitmap_weight(age->want, age->nr),
-					 bitmap_weight(age->young, age->nr));
+	count_vm_event(ret ? MMU_NOTIFIER_AGE_REFUSED : MMU_NOTIFIER_AGE_RANGE);
+	trace_mmu_notifier_age_range(age, ret);
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of questions to secondary MMUs about many parts of a range: whom they
- * reach, in which form, and what becomes of the answers.
+ * KUnit tests of queries of secondary MMUs about many parts of a range: which subscribers
+ * they reach, when they are refused, and what becomes of the answers.
  */
 #include <kunit/test.h>
 #include <linux/bitmap.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mmu_notifier_age.h>
-#include <linux/pgtable_walk.h>
 #include <linux/sched/mm.h>
 
 #define BASE		(16 * PAGE_SIZE)
@@ -61,20 +60,26 @@ static int test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned lo
 	return test_bit(page_nr(addr), s->young);
 }
 
-/* For questions about single pages from @BASE on. */
+/* For queries about single pages from @BASE on. */
 static int age_range(struct mmu_notifier *mn, struct mm_struct *mm,
 		     const struct mmu_notifier_age *age)
 {
 	struct subscriber *s = container_of(mn, struct subscriber, mn);
+	DECLARE_BITMAP(want, NR_PAGES);
 	DECLARE_BITMAP(found, NR_PAGES);
 
 	s->ranges++;
 	if (s->range_ret)
 		return s->range_ret;
 
-	bitmap_or(s->asked, s->asked, age->want, age->nr);
-	bitmap_and(found, s->young, age->want, age->nr);
-	bitmap_or(age->young, age->young, found, age->nr);
+	if (age->want)
+		bitmap_copy(want, age->want, age->nr);
+	else
+		bitmap_fill(want, age->nr);
+	bitmap_or(s->asked, s->asked, want, age->nr);
+	bitmap_and(found, s->young, want, age->nr);
+	if (age->young)
+		bitmap_or(age->young, age->young, found, age->nr);
 	if (age->clear)
 		bitmap_andnot(s->young, s->young, found, age->nr);
 	return 0;
@@ -135,16 +140,16 @@ static struct subscriber *subscribe(struct kunit *test, int i, const struct mmu_
 	return s;
 }
 
-/* Asks about every other page, or every other part of more pages. */
-static void ask(struct kunit *test, bool clear, unsigned int shift)
+/* Queries every other page. */
+static int query(struct kunit *test, bool clear)
 {
 	struct age_test *t = test->priv;
 	unsigned int i;
 
 	t->age = (struct mmu_notifier_age) {
 		.start = BASE,
-		.nr = NR_PAGES >> shift,
-		.shift = PAGE_SHIFT + shift,
+		.nr = NR_PAGES,
+		.shift = PAGE_SHIFT,
 		.clear = clear,
 		.want = t->want,
 		.young = t->young,
@@ -153,7 +158,7 @@ static void ask(struct kunit *test, bool clear, unsigned int shift)
 	bitmap_zero(t->young, NR_PAGES);
 	for (i = 0; i < t->age.nr; i += 2)
 		__set_bit(i, t->want);
-	mmu_notifier_age_range(t->mm, &t->age);
+	return mmu_notifier_age_range(t->mm, &t->age);
 }
 
 /* Young are every @step-th bit from @first on, and no others. */
@@ -176,7 +181,7 @@ static void expect_none_young(struct kunit *test)
 
 static void test_no_subscriber(struct kunit *test)
 {
-	ask(test, true, 0);
+	KUNIT_EXPECT_EQ(test, query(test, true), 0);
 	expect_none_young(test);
 }
 
@@ -184,59 +189,42 @@ static void test_without_young_ops(struct kunit *test)
 {
 	struct subscriber *s = subscribe(test, 0, &range_ops, 0);
 
-	/* Asked before the other, for it was registered later. */
+	/* Queried before the other, for it was registered later. */
 	subscribe(test, 1, &no_young_ops, 2);
-	ask(test, false, 0);
+	KUNIT_EXPECT_EQ(test, query(test, false), 0);
 	expect_young(test, 0, 4);
-	ask(test, true, 0);
+	KUNIT_EXPECT_EQ(test, query(test, true), 0);
 	expect_young(test, 0, 4);
 	KUNIT_EXPECT_EQ(test, s->ranges, 2);
 	KUNIT_EXPECT_EQ(test, s->clears, 0);
 	KUNIT_EXPECT_EQ(test, s->tests, 0);
 }
 
+/* A subscriber without the operation: refused, unless it would know nothing anyway. */
 static void test_clear_young_only(struct kunit *test)
 {
 	struct subscriber *s = subscribe(test, 0, &clear_only_ops, 0);
-	unsigned int i;
 
-	/* It can't tell without forgetting, so it is not asked. */
-	ask(test, false, 0);
+	KUNIT_EXPECT_EQ(test, query(test, false), 0);
 	expect_none_young(test);
+
+	KUNIT_EXPECT_EQ(test, query(test, true), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, s->clears, 0);
-
-	ask(test, true, 0);
-	expect_young(test, 0, 4);
-	KUNIT_EXPECT_EQ(test, s->clears, NR_PAGES / 2);
-	for (i = 0; i < NR_PAGES; i++)
-		KUNIT_EXPECT_EQ_MSG(test, test_bit(i, s->asked), i % 2 == 0, "page %u", i);
-
-	ask(test, true, 0);
-	expect_none_young(test);
 }
 
-/* It can't do without its lock: each part is asked about alone, those of many pages too. */
-static void test_not_supported(struct kunit *test)
+/* One subscriber can't do without its lock: all are left as they are. */
+static void test_refused(struct kunit *test)
 {
-	struct subscriber *s = subscribe(test, 0, &range_ops, 3);
+	struct subscriber *able = subscribe(test, 0, &range_ops, 0);
+	struct subscriber *unable = subscribe(test, 1, &range_ops, 2);
 
-	s->range_ret = -EOPNOTSUPP;
-	ask(test, false, 0);
-	expect_none_young(test);
-	KUNIT_EXPECT_EQ(test, s->ranges, 1);
-	KUNIT_EXPECT_EQ(test, s->tests, NR_PAGES / 2);
-
-	/* The last of the four pages of each part is young. */
-	s->tests = 0;
-	ask(test, false, 2);
-	expect_young(test, 0, 2);
-	KUNIT_EXPECT_EQ(test, s->tests, 4 * DIV_ROUND_UP(NR_PAGES / 4, 2));
-
-	ask(test, true, 2);
-	expect_young(test, 0, 2);
-	KUNIT_EXPECT_EQ(test, s->clears, DIV_ROUND_UP(NR_PAGES / 4, 2));
-	/* Half of the parts was not asked about. */
-	KUNIT_EXPECT_EQ(test, bitmap_weight(s->young, NR_PAGES), NR_PAGES / 4 / 2);
+	unable->range_ret = -EOPNOTSUPP;
+	KUNIT_EXPECT_EQ(test, query(test, false), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, unable->ranges, 1);
+	KUNIT_EXPECT_EQ(test, query(test, true), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, unable->ranges, 2);
+	KUNIT_EXPECT_EQ(test, bitmap_weight(unable->young, NR_PAGES), NR_PAGES / 4);
+	KUNIT_EXPECT_EQ(test, able->clears + able->tests + unable->clears + unable->tests, 0);
 }
 
 static void test_answers_add_up(struct kunit *test)
@@ -245,36 +233,49 @@ static void test_answers_add_up(struct kunit *test)
 	struct subscriber *first = subscribe(test, 0, &range_ops, 0);
 	struct subscriber *second = subscribe(test, 1, &range_ops, 2);
 
-	ask(test, true, 0);
+	KUNIT_EXPECT_EQ(test, query(test, true), 0);
 	expect_young(test, 0, 2);
 	KUNIT_EXPECT_TRUE(test, bitmap_equal(first->asked, t->want, NR_PAGES));
 	KUNIT_EXPECT_TRUE(test, bitmap_equal(second->asked, t->want, NR_PAGES));
 	KUNIT_EXPECT_EQ(test, first->ranges, 1);
 	KUNIT_EXPECT_EQ(test, second->ranges, 1);
 
-	ask(test, true, 0);
+	KUNIT_EXPECT_EQ(test, query(test, true), 0);
 	expect_none_young(test);
 }
 
-static void test_batch_switched_off(struct kunit *test)
+/* What MGLRU does: test all pages, then make some old without a need for the answer. */
+static void test_all_pages_no_answer(struct kunit *test)
 {
-	struct subscriber *s = subscribe(test, 0, &range_ops, 0);
+	struct age_test *t = test->priv;
+	struct subscriber *s = subscribe(test, 0, &range_ops, 1);
 
-	static_branch_disable(&pgtable_walk_batch_key);
-	ask(test, true, 0);
-	static_branch_enable(&pgtable_walk_batch_key);
-	expect_young(test, 0, 4);
-	KUNIT_EXPECT_EQ(test, s->ranges, 0);
-	KUNIT_EXPECT_EQ(test, s->clears, NR_PAGES / 2);
+	t->age = (struct mmu_notifier_age) {
+		.start = BASE,
+		.nr = NR_PAGES,
+		.shift = PAGE_SHIFT,
+		.young = t->young,
+	};
+	KUNIT_EXPECT_EQ(test, mmu_notifier_age_range(t->mm, &t->age), 0);
+	expect_young(test, 1, 4);
+	KUNIT_EXPECT_TRUE(test, bitmap_full(s->asked, NR_PAGES));
+
+	__set_bit(5, t->want);
+	t->age.clear = true;
+	t->age.want = t->want;
+	t->age.young = NULL;
+	KUNIT_EXPECT_EQ(test, mmu_notifier_age_range(t->mm, &t->age), 0);
+	KUNIT_EXPECT_FALSE(test, test_bit(5, s->young));
+	KUNIT_EXPECT_EQ(test, bitmap_weight(s->young, NR_PAGES), NR_PAGES / 4 - 1);
 }
 
 static struct kunit_case age_kunit_cases[] = {
 	KUNIT_CASE(test_no_subscriber),
 	KUNIT_CASE(test_without_young_ops),
 	KUNIT_CASE(test_clear_young_only),
-	KUNIT_CASE(test_not_supported),
+	KUNIT_CASE(test_refused),
 	KUNIT_CASE(test_answers_add_up),
-	KUNIT_CASE(test_batch_switched_off),
+	KUNIT_CASE(test_all_pages_no_answer),
 	{}
 };
 
@@ -287,5 +288,5 @@ static struct kunit_suite age_kunit = {
 
 kunit_test_suites(&age_kunit);
 
-MODULE_DESCRIPTION("KUnit tests of questions to secondary MMUs");
+MODULE_DESCRIPTION("KUnit tests of queries of secondary MMUs");
 MODULE_LICENSE("GPL");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Ask secondary MMUs about many parts of a range at once.
+ * Query secondary MMUs about the accessed state of many pages in one call.
  */
 #ifndef _LINUX_MMU_NOTIFIER_AGE_H
 #define _LINUX_MMU_NOTIFIER_AGE_H
@@ -8,15 +8,15 @@
 #include <linux/mmu_notifier.h>
 
 /**
- * struct mmu_notifier_age - what is asked of secondary MMUs
+ * struct mmu_notifier_age - a query of secondary MMUs about parts of a range
  * @start: first address, aligned to a page
- * @nr: how many bits the bitmaps have; bit i stands for the addresses from
- *	@start + (i << @shift) on, 1 << @shift bytes of them
+ * @nr: how many parts there are, one bit for each in the bitmaps; bit i stands for the
+ *	addresses from @start + (i << @shift) on, 1 << @shift bytes of them
  * @shift: see @nr; at least PAGE_SHIFT
- * @clear: forget that the wanted parts were used, as clear_young() does
- * @want: which parts are asked about, the same for all subscribers
- * @young: those that were used are set here, and nothing is cleared: the caller does that
- *	   before, and each subscriber adds what it knows
+ * @clear: make the wanted parts old; otherwise change nothing
+ * @want: the parts that the query is about, the same for all subscribers; NULL for all parts
+ * @young: bits of wanted parts that were young are set here, and none is cleared, so that
+ *	   the answers of several subscribers add up; NULL if the answer is not needed
  */
 struct mmu_notifier_age {
 	unsigned long start;
@@ -28,10 +28,10 @@ struct mmu_notifier_age {
 };
 
 /**
- * mmu_notifier_age_end() - the address behind what is asked about
- * @age: what is asked
+ * mmu_notifier_age_end() - exclusive end address of a query
+ * @age: the query
  *
- * Return: the address behind what the last bit stands for.
+ * Return: the address after the last part.
  */
 static inline unsigned long mmu_notifier_age_end(const struct mmu_notifier_age *age)
 {
@@ -39,27 +39,28 @@ static inline unsigned long mmu_notifier_age_end(const struct mmu_notifier_age *
 }
 
 #ifdef CONFIG_MMU_NOTIFIER_AGE
-void __mmu_notifier_age_range(struct mm_struct *mm, const struct mmu_notifier_age *age);
-void mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
-			  const struct mmu_notifier_age *age);
-void mmu_notifier_age_done(const struct mmu_notifier_age *age);
+int __mmu_notifier_age_range(struct mm_struct *mm, const struct mmu_notifier_age *age);
+int mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm,
+			 const struct mmu_notifier_age *age);
+void mmu_notifier_age_done(const struct mmu_notifier_age *age, int ret);
 
 /**
- * mmu_notifier_age_range() - ask secondary MMUs which parts of a range were used
+ * mmu_notifier_age_range() - query all secondary MMUs about parts of a range
  * @mm: the address space
- * @age: what is asked, and where the answer goes
+ * @age: the query
  *
- * Context: any that clear_young() may be called in: page-table locks may be held, and a
- * subscriber that can't do without the lock of its MMU takes it.
+ * A query may be refused because a subscriber has to take the lock of its MMU to answer, or
+ * because the operator switched such queries off.  A test that was refused has changed
+ * nothing.  A clear that was refused may have left parts young that a later query then finds.
+ * The caller can use mmu_notifier_clear_young() and mmu_notifier_test_young() instead.
+ *
+ * Context: any that mmu_notifier_clear_young() may be called in: page-table locks may be held.
+ *
+ * Return: 0; -EOPNOTSUPP if the query was refused, and the bits in @age->young mean nothing.
  */
-static inline void mmu_notifier_age_range(struct mm_struct *mm, const struct mmu_notifier_age *age)
+static inline int mmu_notifier_age_range(struct mm_struct *mm, const struct mmu_notifier_age *age)
 {
-	if (mm_has_notifiers(mm))
-		__mmu_notifier_age_range(mm, age);
-}
-#else
-static inline void mmu_notifier_age_range(struct mm_struct *mm, const struct mmu_notifier_age *age)
-{
+	return mm_has_notifiers(mm) ? __mmu_notifier_age_range(mm, age) : 0;
 }
 #endif
 

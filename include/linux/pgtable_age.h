@@ -13,13 +13,13 @@
  * @start: first input address of the range, in bytes
  * @end: exclusive end address of the range, in bytes
  * @clear: make young leaves old; otherwise change nothing
- * @want: the parts of the range that the request is about, one bit each; NULL if it is
- *	  about the whole range
- * @young: bits of parts in @want that were young are set here, and none is cleared;
- *	   not used if @want is NULL
+ * @shift: log2 of the bytes of a part; 0 if the request is about the whole range and not
+ *	   about parts of it, and the next three are not used
+ * @want: the parts that the request is about, one bit each; NULL for all parts
+ * @young: bits of wanted parts that were young are set here, and none is cleared; NULL if
+ *	   they are not needed
  * @origin: input address that bit 0 stands for, in bytes.  It may lie below @start, and then
  *	    wrap below 0: bits of addresses outside of the range are not looked at.
- * @shift: log2 of the bytes that each bit stands for
  * @stats: what was met is added here; @young of it says whether anything was young
  *
  * A leaf may extend beyond the range.  It has one accessed state for all that it maps, and
@@ -31,17 +31,17 @@
  *  - A request about parts leaves it young.  Such a request is one of many that go through
  *    an address space in order, and the next one needs the state for its own parts.
  *
- * Either counts it as young.  Leaves of no part in @want are left alone: their state is
+ * Either counts it as young.  Leaves of no wanted part are left alone: their state is
  * evidence for other requests.
  */
 struct pgtable_age {
 	u64 start;
 	u64 end;
 	bool clear;
+	unsigned int shift;
 	const unsigned long *want;
 	unsigned long *young;
 	u64 origin;
-	unsigned int shift;
 	struct pgtable_walk_stats stats;
 };
 
@@ -53,8 +53,17 @@ static __always_inline bool __pgtable_age_wanted(const struct pgtable_age *age, 
 	const unsigned long last = (to - 1 - age->origin) >> age->shift;
 	unsigned long word, any = 0;
 
+	/* Most leaves map no more than one part. */
+	if (likely(first == last)) {
+		if (age->want && !test_bit(first, age->want))
+			return false;
+		if (young)
+			__set_bit(first, young);
+		return true;
+	}
+
 	for (word = BIT_WORD(first); word <= BIT_WORD(last); word++) {
-		unsigned long want = age->want[word];
+		unsigned long want = age->want ? age->want[word] : ~0UL;
 
 		if (word == BIT_WORD(first))
 			want &= BITMAP_FIRST_WORD_MASK(first);
@@ -78,7 +87,7 @@ static __always_inline bool __pgtable_age_wanted(const struct pgtable_age *age, 
  */
 static __always_inline bool pgtable_age_wanted(const struct pgtable_age *age, u64 addr, u64 size)
 {
-	return !age->want || __pgtable_age_wanted(age, addr, size, NULL);
+	return !age->shift || __pgtable_age_wanted(age, addr, size, NULL);
 }
 
 /**
@@ -92,7 +101,7 @@ static __always_inline bool pgtable_age_wanted(const struct pgtable_age *age, u6
 static __always_inline bool pgtable_age_mark_young(const struct pgtable_age *age, u64 addr,
 						   u64 size)
 {
-	return !age->want || __pgtable_age_wanted(age, addr, size, age->young);
+	return !age->shift || __pgtable_age_wanted(age, addr, size, age->young);
 }
 
 /**
@@ -106,7 +115,7 @@ static __always_inline bool pgtable_age_mark_young(const struct pgtable_age *age
  */
 static __always_inline bool pgtable_age_clears(const struct pgtable_age *age, u64 addr, u64 size)
 {
-	return age->clear && (!age->want || (addr >= age->start && addr + size <= age->end));
+	return age->clear && (!age->shift || (addr >= age->start && addr + size <= age->end));
 }
 
 /**
@@ -117,7 +126,7 @@ static __always_inline bool pgtable_age_clears(const struct pgtable_age *age, u6
  */
 static __always_inline bool pgtable_age_done(const struct pgtable_age *age)
 {
-	return !age->clear && !age->want && age->stats.young;
+	return !age->clear && !age->shift && age->stats.young;
 }
 
 /*
@@ -178,7 +187,7 @@ static __always_inline void pgtable_age(const struct pgtable_format *fmt,
 		.end = age->end,
 	};
 
-	if (age->want)
+	if (age->shift)
 		pgtable_walk_range(fmt, PGTABLE_WALK_LOCKLESS, &parts, tree, &walk);
 	else
 		pgtable_walk_range(fmt, PGTABLE_WALK_LOCKLESS, &whole, tree, &walk);

@@ -42,7 +42,6 @@
 #define _LINUX_PGTABLE_WALK_H
 
 #include <linux/build_bug.h>
-#include <linux/jump_label.h>
 #include <linux/minmax.h>
 #include <linux/pgtable_root.h>
 #include <linux/pgtable_walk_pte.h>
@@ -220,7 +219,8 @@ static __always_inline vpte_t pgtable_leaf_mkold(const struct pgtable_format *fm
 
 /*
  * Why a pass over one table ended.  The level is constant in the pass that has
- * nothing below it, where the time goes.
+ * nothing below it, where the time goes.  In the others the first entry was read
+ * already, and is not read again.
  */
 enum __pgtable_walk_exit {
 	PGTABLE_EXIT_END,
@@ -231,7 +231,8 @@ enum __pgtable_walk_exit {
 static __always_inline enum __pgtable_walk_exit
 __pgtable_walk_table(const struct pgtable_format *fmt, enum pgtable_walk_mode mode,
 		     const struct pgtable_walk_ops *ops, struct pgtable_walk *walk,
-		     vpte_t *table, u64 index_mask, unsigned int level, u64 end)
+		     vpte_t *table, const vpte_t *first_pte, u64 index_mask, unsigned int level,
+		     u64 end)
 {
 	const unsigned int shift = pgtable_level_shift(fmt, level);
 	const u64 first_page = walk->next >> shift, last_page = (end - 1) >> shift;
@@ -244,7 +245,7 @@ __pgtable_walk_table(const struct pgtable_format *fmt, enum pgtable_walk_mode mo
 	for (i = first; i <= last; i++) {
 		enum pgtable_walk_next next = PGTABLE_WALK_NEXT;
 		vpte_t *ptep = &table[i];
-		vpte_t pte = vpte_read(ptep);
+		vpte_t pte = first_pte && i == first ? *first_pte : vpte_read(ptep);
 		vpte_t new = pte;
 
 		switch (fmt->kind(pte, level)) {
@@ -328,6 +329,7 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 	const unsigned int top = tree->levels - 1;
 	vpte_t *tables[PGTABLE_MAX_LEVELS];
 	unsigned int level = top;
+	vpte_t pte;
 
 	BUILD_BUG_ON(mode == PGTABLE_WALK_LOCKLESS && (ops->leaf || ops->table_post));
 	BUILD_BUG_ON(mode != PGTABLE_WALK_LOCKLESS && ops->tighten);
@@ -343,11 +345,23 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 		enum __pgtable_walk_exit exit;
 		bool stop;
 
+		/* Straight down, which is all there is to do above a page. */
+		while (level) {
+			const u64 index = walk->next >> pgtable_level_shift(fmt, level);
+
+			pte = vpte_read(&tables[level][level == top ? index : index & mask]);
+			if (fmt->kind(pte, level) != PGTABLE_TABLE)
+				break;
+			if (mode == PGTABLE_WALK_LOCKLESS)
+				pgtable_walk_stall();
+			tables[--level] = fmt->child(pte);
+		}
+
 		if (level == 0)
-			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[0],
+			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[0], NULL,
 						    top ? mask : ~0ULL, 0, end);
 		else
-			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[level],
+			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[level], &pte,
 						    level == top ? ~0ULL : mask, level, end);
 
 		if (exit == PGTABLE_EXIT_CHILD) {
@@ -395,18 +409,7 @@ done:
  * @PGTABLE_YOUNG: likewise
  * @PGTABLE_LOST: likewise
  * @PGTABLE_BUSY_MET: likewise
- * @PGTABLE_MMU_LOCK: acquisitions of an MMU lock for aging
- * @PGTABLE_FALLBACK: those of them that were made although the switch is on, since
- *		      the secondary MMU can't be aged without its lock
  * @PGTABLE_FREED: tables freed after their grace period
- * @PGTABLE_BATCHES: ranges that a secondary MMU was asked about in one call, by bitmap
- * @PGTABLE_BATCH_WANTED: parts that they were asked about so
- * @PGTABLE_BATCH_YOUNG: those of them that were used, and were not known to be before
- * @PGTABLE_BATCH_FALLBACK: ranges that a secondary MMU was asked about part by part
- *			    instead, for one of these reasons:
- * @PGTABLE_BATCH_OFF: the operator's switch is off
- * @PGTABLE_BATCH_UNABLE: the secondary MMU has no such operation
- * @PGTABLE_BATCH_LOCKED: it can't do without its lock
  * @PGTABLE_NR_COUNTERS: how many counters there are
  */
 enum pgtable_walk_counter {
@@ -415,66 +418,11 @@ enum pgtable_walk_counter {
 	PGTABLE_YOUNG,
 	PGTABLE_LOST,
 	PGTABLE_BUSY_MET,
-	PGTABLE_MMU_LOCK,
-	PGTABLE_FALLBACK,
 	PGTABLE_FREED,
-	PGTABLE_BATCHES,
-	PGTABLE_BATCH_WANTED,
-	PGTABLE_BATCH_YOUNG,
-	PGTABLE_BATCH_FALLBACK,
-	PGTABLE_BATCH_OFF,
-	PGTABLE_BATCH_UNABLE,
-	PGTABLE_BATCH_LOCKED,
 	PGTABLE_NR_COUNTERS,
 };
 
 void pgtable_walk_count(enum pgtable_walk_counter counter, unsigned int n);
 void pgtable_walk_account_age(const struct pgtable_age *age);
-
-DECLARE_STATIC_KEY_TRUE(pgtable_walk_lockless_key);
-
-/**
- * pgtable_walk_lockless_enabled() - may secondary MMUs be aged without their lock?
- *
- * The operator's switch, pgtable_walk.lockless on the command line and
- * /sys/module/pgtable_walk/parameters/lockless at run time.  Ask once per
- * operation: it may change at any time.
- *
- * Return: true unless it was switched off.
- */
-static __always_inline bool pgtable_walk_lockless_enabled(void)
-{
-	return static_branch_likely(&pgtable_walk_lockless_key);
-}
-
-DECLARE_STATIC_KEY_TRUE(pgtable_walk_batch_key);
-DECLARE_STATIC_KEY_TRUE(pgtable_walk_consult_key);
-
-/**
- * pgtable_walk_batch_enabled() - may secondary MMUs be asked about many pages at once?
- *
- * The operator's switch, pgtable_walk.batch on the command line and
- * /sys/module/pgtable_walk/parameters/batch at run time.
- *
- * Return: true unless it was switched off.
- */
-static __always_inline bool pgtable_walk_batch_enabled(void)
-{
-	return static_branch_likely(&pgtable_walk_batch_key);
-}
-
-/**
- * pgtable_walk_consult_enabled() - do walks of MGLRU ask secondary MMUs at all?
- *
- * The operator's switch, pgtable_walk.consult on the command line and
- * /sys/module/pgtable_walk/parameters/consult at run time.  While it is off, secondary
- * MMUs are asked when a page is about to be evicted, and only then.
- *
- * Return: true unless it was switched off.
- */
-static __always_inline bool pgtable_walk_consult_enabled(void)
-{
-	return static_branch_likely(&pgtable_walk_consult_key);
-}
 
 #endif /* _LINUX_PGTABLE_WALK_H */

@@ -4,7 +4,7 @@
 
 struct dentry;
 
-/* The directory in debugfs; made by control.c at subsys_initcall time. */
+/* The directory in debugfs; made by stats.c at subsys_initcall time. */
 extern struct dentry *pgtable_walk_debugfs;
 
 #endif /* _PGTABLE_WALK_INTERNAL_H */

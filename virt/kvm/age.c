@@ -10,18 +10,25 @@
  *    spte_age() for rmaps.
  */
 #include <linux/kvm_age.h>
+#include <linux/moduleparam.h>
 
 #include "lockless_aging.h"
+
+bool __read_mostly kvm_lockless_aging = true;
+module_param_named(lockless_aging, kvm_lockless_aging, bool, 0644);
+MODULE_PARM_DESC(lockless_aging, "Age guest memory without taking mmu_lock (default: Y)");
 
 static bool kvm_age(struct kvm *kvm, const struct kvm_gfn_range *range, struct pgtable_age *age)
 {
 	age->start = gfn_to_gpa(range->start);
 	age->end = gfn_to_gpa(range->end);
 
-	if (range->lockless)
+	if (range->lockless) {
 		lockdep_assert_not_held(&kvm->mmu_lock);
-	else
+	} else {
 		lockdep_assert_held_write(&kvm->mmu_lock);
+		kvm->stat.generic.aged_locked++;
+	}
 
 	kvm_arch_age(kvm, range->slot, age);
 	pgtable_walk_account_age(age);

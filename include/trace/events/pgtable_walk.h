@@ -5,7 +5,6 @@
 #if !defined(_TRACE_PGTABLE_WALK_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _TRACE_PGTABLE_WALK_H
 
-#include <linux/mmu_notifier_age.h>
 #include <linux/pgtable_age.h>
 #include <linux/tracepoint.h>
 
@@ -37,34 +36,6 @@ TRACE_EVENT(pgtable_walk_age,
 	TP_printk("%s 0x%llx-0x%llx visited=%u young=%u lost=%u busy=%u",
 		  __entry->clear ? "clear" : "test", __entry->start, __entry->end,
 		  __entry->visited, __entry->young, __entry->lost, __entry->busy)
-);
-
-/* All secondary MMUs of an address space were asked about many parts of a range. */
-TRACE_EVENT(pgtable_walk_batch,
-	TP_PROTO(const struct mmu_notifier_age *age, unsigned int wanted, unsigned int young),
-	TP_ARGS(age, wanted, young),
-
-	TP_STRUCT__entry(
-		__field(unsigned long, start)
-		__field(unsigned long, end)
-		__field(unsigned int, shift)
-		__field(bool, clear)
-		__field(unsigned int, wanted)
-		__field(unsigned int, young)
-	),
-
-	TP_fast_assign(
-		__entry->start = age->start;
-		__entry->end = mmu_notifier_age_end(age);
-		__entry->shift = age->shift;
-		__entry->clear = age->clear;
-		__entry->wanted = wanted;
-		__entry->young = young;
-	),
-
-	TP_printk("%s 0x%lx-0x%lx shift=%u wanted=%u young=%u",
-		  __entry->clear ? "clear" : "test", __entry->start, __entry->end,
-		  __entry->shift, __entry->wanted, __entry->young)
 );
 
 #endif /* _TRACE_PGTABLE_WALK_H */

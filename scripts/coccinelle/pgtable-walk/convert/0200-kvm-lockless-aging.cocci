@@ -8,8 +8,9 @@
 ///
 /// Add a flag that says that a range is walked without the lock. Set it for
 /// aging if the architecture selects KVM_MMU_LOCKLESS_AGING, the VM supports
-/// it, and the operator has not switched it off. The walk is then protected
-/// by:
+/// it, and the operator has not switched it off by kvm.lockless_aging. The
+/// statistic aged_locked counts walks under the lock, and stays 0 on
+/// architectures that take it as before. A walk without it is protected by:
 ///
 ///  - memslots: kvm->srcu, as before;
 ///  - page tables: RCU, in the architecture's handler;
@@ -21,6 +22,9 @@
 /// clear_flush_young() still flushes TLBs if something was young. That never
 /// needed mmu_lock, and the counters of flushes have never been exact. The
 /// names are those that later kernels use for the same thing.
+// File: include/linux/kvm_types.h
+// Hunks: struct kvm_vm_stat_generic 1
+// Applied: struct kvm_vm_stat_generic \baged_locked\b
 // File: include/linux/kvm_host.h
 // Hunks: struct kvm_gfn_range 1
 // Applied: struct kvm_gfn_range \blockless\b
@@ -29,15 +33,11 @@
 // Hunks: struct kvm_mmu_notifier_range 1
 // Hunks: __kvm_handle_hva_range 3
 // Hunks: kvm_flush_remote_tlbs 2
-// Hunks: kvm_handle_hva_range 1
-// Hunks: kvm_handle_hva_range_no_flush 1
 // Hunks: kvm_handle_gfn_range 1
 // Applied: - lockless_aging\.h
 // Applied: struct kvm_mmu_notifier_range \blockless\b
 // Applied: __kvm_handle_hva_range if \(!range->lockless\)
 // Applied: kvm_flush_remote_tlbs \bdata_race\b
-// Applied: kvm_handle_hva_range \bkvm_age_hva_range\b
-// Applied: kvm_handle_hva_range_no_flush \bkvm_age_hva_range\b
 // Applied: kvm_handle_gfn_range \blockless = false\b
 
 @@
@@ -46,6 +46,14 @@
  	...
  	bool may_block;
 +	bool lockless;
+ };
+
+@@
+typedef u64;
+@@
+ struct kvm_vm_stat_generic {
+ 	...
++	u64 aged_locked;
  };
 
 @@
@@ -82,17 +90,6 @@ symbol true;
  		KVM_MMU_UNLOCK(kvm);
 )
  	...>
- }
-
-@@
-identifier f = { kvm_handle_hva_range, kvm_handle_hva_range_no_flush };
-identifier kvm, range;
-@@
- f(...)
- {
- 	...
--	return __kvm_handle_hva_range(kvm, &range).ret;
-+	return kvm_age_hva_range(kvm, &range);
  }
 
 @@

@@ -11,8 +11,9 @@
 /// subscribers get the same query and add to the same answer.
 ///
 /// The operation is for secondary MMUs that can answer without their lock,
-/// which may change from call to call. The others, and those without the
-/// operation, get one call for each wanted page, as before.
+/// which may change from call to call. If one of them cannot, or lacks the
+/// operation, the query is refused, and the caller makes one call for each
+/// page, as before.
 // File: include/linux/mmu_notifier.h
 // Hunks: - 1
 // Applied: - ^struct mmu_notifier_age;

@@ -2,30 +2,34 @@
 /// mm: multi-gen LRU: Query secondary MMUs once for a page table
 ///
 /// Walks of page tables query secondary MMUs about every page, and so do the
-/// looks at the neighbours of a page that reclaim found young. Collect the
-/// pages in question under the page-table lock, before the walk comes to them,
-/// and query up to 512 of them at once. A pass over 64 MiB of a guest takes 39
-/// calls instead of 16384. What counts as young, and for whom, does not
+/// looks at the neighbours of a page that reclaim found young. Most pages of a
+/// guest are old, and for each of them a walk looks up its folio, a memslot
+/// and a leaf, and takes mmu_lock.
+///
+/// Under the page-table lock, first test all entries of the table in one
+/// query that changes nothing. Then look at those that are young in either
+/// MMU, as in an address space without secondary MMUs. Last, make old what was
+/// promoted, in a second query. What counts as young, and for whom, does not
 /// change, nor do the statistics and the Bloom filters.
 ///
 /// The first page of a look-around is still queried alone: unless it is young,
-/// reclaim does not look at its neighbours.
+/// reclaim does not look at its neighbours. If such queries are refused, walks
+/// query each page, as before.
 ///
-/// With pgtable_walk.consult off, walks behave as in an address space without
-/// secondary MMUs; with pgtable_walk.batch off, they query each page, as
-/// before.
+/// Bit 3 of lru_gen/enabled stands for the queries. Without it, walks behave
+/// as in an address space without secondary MMUs.
 // File: mm/vmscan.c
 // Hunks: - 1
 // Hunks: get_pte_pfn 1
 // Hunks: get_pmd_pfn 1
-// Hunks: walk_pte_range 4
+// Hunks: walk_pte_range 5
 // Hunks: walk_pmd_range 1
-// Hunks: walk_pmd_range_locked 5
-// Hunks: lru_gen_look_around 4
+// Hunks: walk_pmd_range_locked 6
+// Hunks: lru_gen_look_around 5
 // Applied: - "lru_gen_age\.h"
-// Applied: get_pte_pfn \blru_gen_consults\b
-// Applied: get_pmd_pfn \blru_gen_consults\b
-// Applied: walk_pmd_range \blru_gen_consults\b
+// Applied: get_pte_pfn \blru_gen_wants_old_pte\b
+// Applied: get_pmd_pfn \bshould_query_secondary\b
+// Applied: walk_pmd_range \bshould_query_secondary\b
 // Applied: walk_pte_range \blru_gen_age_clear_pte\b
 // Applied: walk_pmd_range_locked \blru_gen_age_clear_pmd\b
 // Applied: lru_gen_look_around \blru_gen_age_clear_pte\b
@@ -36,14 +40,25 @@
 +#include "lru_gen_age.h"
 
 @@
-identifier f = { get_pte_pfn, get_pmd_pfn, walk_pmd_range, walk_pmd_range_locked };
+expression mm;
+@@
+ get_pte_pfn(...)
+ {
+ 	<...
+-	mm_has_notifiers(mm)
++	lru_gen_wants_old_pte(mm)
+ 	...>
+ }
+
+@@
+identifier f = { get_pmd_pfn, walk_pmd_range, walk_pmd_range_locked };
 expression mm;
 @@
  f(...)
  {
  	<...
 -	mm_has_notifiers(mm)
-+	lru_gen_consults(mm)
++	should_query_secondary(mm)
  	...>
  }
 
@@ -62,21 +77,31 @@ attribute name __uninitialized;
 
 @@
 identifier args;
-symbol walk, memcg, pgdat, pte, addr, end, i, ptent;
-typedef pte_t;
+symbol addr, start, end, i;
+statement S;
+@@
+ walk_pte_range(..., struct mm_walk *args)
+ {
+ 	<...
++	lru_gen_age_start(&age, args->mm, should_query_secondary(args->mm), start, end);
+ 	for (i = pte_index(start), addr = start; ...; ...) S
++	lru_gen_age_finish(&age, args->mm);
+ 	...>
+ }
+
+@@
+identifier args;
+symbol walk, pte, addr, end, i, ptent, MM_LEAF_TOTAL;
 @@
  walk_pte_range(..., struct mm_walk *args)
  {
  	<...
 (
-+	lru_gen_age_init(&age, args->mm);
- 	arch_enter_lazy_mmu_mode();
-|
- 	pte_t ptent = ptep_get(pte + i);
+ 	walk->mm_stats[MM_LEAF_TOTAL]++;
 +
-+	if (lru_gen_age_is_due(&age, addr))
-+		lru_gen_age_ptes(&age, args->vma, pte + i, addr, end, memcg, pgdat,
-+				 walk->can_swap);
++	lru_gen_age_next(&age, args->mm, addr, end);
++	if (lru_gen_age_old(&age, addr, pte_young(ptent), PAGE_SHIFT))
++		continue;
 |
 -	if (!ptep_clear_young_notify(args->vma, addr, pte + i))
 -		continue;
@@ -101,27 +126,45 @@ symbol walk;
 @@
 typedef pud_t;
 identifier pud, addr, args, vma, first, bitmap;
-symbol walk, memcg, pgdat, pmd;
+symbol pmd;
 @@
  walk_pmd_range_locked(pud_t *pud, unsigned long addr, struct vm_area_struct *vma,
 		       struct mm_walk *args, unsigned long *bitmap, unsigned long *first)
  {
  	<...
-+	lru_gen_age_init(&age, args->mm);
+(
++	lru_gen_age_start_pmds(&age, args->mm, pmd, *first, bitmap);
  	arch_enter_lazy_mmu_mode();
-+	lru_gen_age_pmds(&age, vma, pmd, *first, bitmap, memcg, pgdat, walk->can_swap);
+|
+ 	arch_leave_lazy_mmu_mode();
++	lru_gen_age_finish(&age, args->mm);
+)
  	...>
  }
 
 @@
-expression vma, addr, pmd;
+symbol walk, pmd, i, vma, addr, next;
+expression pfn;
 @@
--pmdp_clear_young_notify(vma, addr, pmd)
-+lru_gen_age_clear_pmd(&age, vma, addr, pmd)
+ walk_pmd_range_locked(...)
+ {
+ 	<...
+(
+ 	pfn = get_pmd_pfn(pmd[i], vma, addr, ...);
+ 	if (pfn == -1)
+ 		goto next;
++
++	if (lru_gen_age_old(&age, addr, pmd_young(pmd[i]), PMD_SHIFT))
++		goto next;
+|
+-	pmdp_clear_young_notify(vma, addr, pmd + i)
++	lru_gen_age_clear_pmd(&age, vma, addr, pmd + i)
+)
+ 	...>
+ }
 
 @@
-symbol walk, memcg, pgdat, pte, addr, end, i, ptent, vma, can_swap;
-typedef pte_t;
+symbol walk;
 @@
  lru_gen_look_around(...)
  {
@@ -132,20 +175,31 @@ typedef pte_t;
  }
 
 @@
-symbol memcg, pgdat, pte, addr, end, i, ptent, vma, can_swap;
+symbol pte, addr, start, end, i, vma;
+statement S;
+@@
+ lru_gen_look_around(...)
+ {
+ 	<...
++	lru_gen_age_start(&age, vma->vm_mm, should_query_secondary(vma->vm_mm), start, end);
+ 	for (i = 0, addr = start; ...; ...) S
++	lru_gen_age_finish(&age, vma->vm_mm);
+ 	...>
+ }
+
+@@
+symbol pte, addr, end, i, ptent, vma;
 typedef pte_t;
 @@
  lru_gen_look_around(...)
  {
  	<...
 (
-+	lru_gen_age_init(&age, vma->vm_mm);
- 	arch_enter_lazy_mmu_mode();
-|
  	pte_t ptent = ptep_get(pte + i);
 +
-+	if (lru_gen_age_is_due(&age, addr))
-+		lru_gen_age_ptes(&age, vma, pte + i, addr, end, memcg, pgdat, can_swap);
++	lru_gen_age_next(&age, vma->vm_mm, addr, end);
++	if (lru_gen_age_old(&age, addr, pte_young(ptent), PAGE_SHIFT))
++		continue;
 |
 -	if (!ptep_clear_young_notify(vma, addr, pte + i))
 -		continue;

@@ -125,13 +125,10 @@ do {											\
 		HOST_WARN_AT(__LINE__, what);						\
 } while (0)
 
-/* Static keys are plain variables. */
-struct static_key_true {
-	bool on;
-};
-
-#define DECLARE_STATIC_KEY_TRUE(name)	extern struct static_key_true name
-#define static_branch_likely(key)	READ_ONCE((key)->on)
+/* Parameters keep their default. */
+#define __read_mostly
+#define module_param_named(name, value, type, perm)	struct module_param_##name
+#define MODULE_PARM_DESC(name, text)			struct module_param_##name
 
 /* Lists. */
 struct list_head {

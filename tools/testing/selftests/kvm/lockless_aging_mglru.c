@@ -20,7 +20,7 @@
 #define LRU_GEN		"/sys/kernel/debug/lru_gen"
 #define LRU_GEN_ENABLED	"/sys/kernel/mm/lru_gen/enabled"
 #define CGROUP_ROOT	"/sys/fs/cgroup"
-#define SWITCH(name)	"/sys/module/pgtable_walk/parameters/" name
+#define BATCH_SWITCH	"/sys/module/mmu_notifier_age/parameters/batch"
 
 #define MAX_GENS	4
 #define HUGE_PAGE_SIZE	SZ_2M
@@ -227,9 +227,15 @@ static uint64_t young_in_guest(struct la_vm *v, char *mem, uint64_t first, uint6
  */
 
 #define TRACING		"/sys/kernel/debug/tracing/"
-#define TRACE_BATCH	TRACING "events/pgtable_walk/pgtable_walk_batch/enable"
+#define TRACE_BATCH	TRACING "events/mmu_notifier_age/mmu_notifier_age_range/enable"
 #define TRACE_CLEAR	TRACING "events/kvm/kvm_age_hva/enable"
 #define TRACE_TEST	TRACING "events/kvm/kvm_test_age_hva/enable"
+
+/* Bit 3 of this file: walks query secondary MMUs. */
+static void consult(bool on)
+{
+	la_write("/sys/kernel/mm/lru_gen/enabled", on ? "0x000f" : "0x0007");
+}
 
 static void trace_begin(const char *event)
 {
@@ -262,7 +268,7 @@ static const char *trace_end(const char *event)
 	return read_all(TRACING "trace");
 }
 
-/* Stock's events: each address that a batch asks about is in one of them. */
+/* Stock's events: one for the start of a batch that tests, one for all that one clears. */
 static void kvm_trace_events(void)
 {
 	const uint64_t pages = 64, bytes = pages << LA_PAGE_SHIFT;
@@ -285,9 +291,10 @@ static void kvm_trace_events(void)
 	for (line = strstr(trace_end(TRACE_TEST), "kvm_test_age_hva: "); line;
 	     line = strstr(line + 1, "kvm_test_age_hva: ")) {
 		CHECK(sscanf(line, "%*s mmu notifier test age hva: %lx", &start) == 1);
-		CHECK(start == addr + (2 * tested++ << LA_PAGE_SHIFT));
+		CHECK(start == addr);
+		tested++;
 	}
-	CHECK(tested == pages / 2);
+	CHECK(tested == 1);
 
 	trace_begin(TRACE_CLEAR);
 	age();
@@ -306,10 +313,12 @@ static void kvm_trace_events(void)
 static void trace_event(void)
 {
 	const uint64_t pages = 2 * LA_CHUNK_PAGES;
-	uint64_t wanted, young, all_wanted = 0, all_young = 0;
+	uint64_t wanted, young, events = 0, found = 0, cleared = 0;
 	struct la_stats stats;
-	struct la_vm v;
 	const char *line;
+	struct la_vm v;
+	char op[8];
+	int ret;
 
 	create_guest(&v, pages);
 	use(&v, pages);
@@ -319,27 +328,22 @@ static void trace_event(void)
 	line = trace_end(TRACE_BATCH);
 	stats = la_stats_read();
 
-	for (line = strstr(line, "pgtable_walk_batch: "); line;
-	     line = strstr(line + 1, "pgtable_walk_batch: ")) {
-		CHECK(sscanf(line, "%*s clear %*x-%*x shift=%*u wanted=%lu young=%lu",
-			     &wanted, &young) == 2);
-		all_wanted += wanted;
-		all_young += young;
+	for (line = strstr(line, "mmu_notifier_age_range: "); line;
+	     line = strstr(line + 1, "mmu_notifier_age_range: ")) {
+		CHECK(sscanf(line, "%*s %7s %*x-%*x shift=%*u wanted=%lu young=%lu ret=%d",
+			     op, &wanted, &young, &ret) == 4);
+		CHECK(!ret);
+		events++;
+		found += young;
+		if (!strcmp(op, "clear"))
+			cleared += wanted;
+		else
+			CHECK(!strcmp(op, "test") && young <= wanted);
 	}
-	CHECK(all_wanted == stats.batch_wanted && all_wanted >= pages);
-	CHECK(all_young == stats.batch_young && all_young >= pages);
+	CHECK(events == stats.batches);
+	/* All that the guest used, and hardly more: each was found once and made old once. */
+	CHECK(found >= pages && found == cleared && 2 * found <= stats.young + 2 * 64);
 	la_vm_free(&v);
-}
-
-/* All that this process has, give or take what the kernel has not summed up yet. */
-static uint64_t resident_pages(void)
-{
-	uint64_t pages;
-	char text[128];
-
-	TEST_ASSERT(la_read("/proc/self/statm", text, sizeof(text)) &&
-		    sscanf(text, "%*u %lu", &pages) == 1, "Cannot read /proc/self/statm");
-	return pages;
 }
 
 static void counts(void)
@@ -354,16 +358,22 @@ static void counts(void)
 	la_stats_zero();
 	age();
 	stats = la_stats_read();
-	ksft_print_msg("a pass over %lu pages: %lu batches for %lu, %lu fallbacks, %lu mmu_lock\n",
-		       pages, stats.batches, stats.batch_wanted, stats.batch_fallback,
-		       stats.mmu_lock);
-	CHECK(stats.young >= pages * 9 / 10);
-	CHECK(stats.batches && stats.batches <= 40);
-	/* Every page of the guest, and no page twice. */
-	CHECK(stats.batch_wanted >= pages && stats.batch_wanted < resident_pages() + 128);
-	CHECK(stats.batch_young >= pages * 9 / 10 && stats.batch_young <= stats.batch_wanted);
-	CHECK(!stats.batch_fallback);
+	ksft_print_msg("a pass over %lu pages: %lu batches, %lu leaves visited, %lu young\n",
+		       pages, stats.batches, stats.visited, stats.young);
+	/* Every page of the guest twice: to test it, and to make it old. */
+	CHECK(stats.young >= 2 * pages * 9 / 10 && stats.young <= stats.visited);
+	CHECK(stats.visited >= 2 * pages && stats.visited <= 2 * pages + 2 * LA_CHUNK_PAGES);
+	CHECK(stats.batches && stats.batches <= 80);
+	CHECK(!stats.refused);
 	CHECK(!stats.mmu_lock);
+
+	/* All of it is old now, so there is nothing left to be made old. */
+	la_stats_zero();
+	age();
+	stats = la_stats_read();
+	CHECK(stats.visited >= pages && stats.visited <= pages + LA_CHUNK_PAGES);
+	CHECK(stats.young <= LA_CHUNK_PAGES / 8);
+	CHECK(stats.batches && stats.batches <= 48);
 	la_vm_free(&v);
 }
 
@@ -374,13 +384,13 @@ static void batch_switched_off(void)
 	struct la_vm v;
 
 	create_guest(&v, pages);
-	la_write(SWITCH("batch"), "N");
+	la_write(BATCH_SWITCH, "N");
 	la_stats_zero();
 	age();
 	stats = la_stats_read();
-	la_write(SWITCH("batch"), "Y");
-	/* One call a page, and no look ahead that would be for nothing. */
-	CHECK(!stats.batches && !stats.batch_wanted && !stats.batch_fallback);
+	la_write(BATCH_SWITCH, "Y");
+	/* One call a page. */
+	CHECK(!stats.batches && stats.refused);
 	CHECK(stats.walks >= pages);
 	CHECK(!stats.mmu_lock);
 	la_vm_free(&v);
@@ -392,12 +402,12 @@ static void consult_switched_off(void)
 	struct la_vm v;
 
 	create_guest(&v, guest_pages());
-	la_write(SWITCH("consult"), "N");
+	consult(false);
 	la_stats_zero();
 	age();
 	stats = la_stats_read();
-	la_write(SWITCH("consult"), "Y");
-	CHECK(!stats.walks && !stats.batches && !stats.batch_fallback);
+	consult(true);
+	CHECK(!stats.walks && !stats.batches && !stats.refused);
 	la_vm_free(&v);
 }
 
@@ -433,14 +443,14 @@ static void use_in_host(char *mem, uint64_t pages)
  * Passes over a guest whose tables of the host are old, but were young before.  Without
  * a guest, or if that is not to be asked, nothing young can be in such a table.
  */
-static unsigned long tables_found_if_old(uint64_t pages, const char *consult)
+static unsigned long tables_found_if_old(uint64_t pages, bool consulted)
 {
 	unsigned long found;
 	struct la_vm v;
 	char *mem;
 
 	mem = create_guest(&v, pages);
-	la_write(SWITCH("consult"), consult);
+	consult(consulted);
 	use_in_host(mem, pages);
 	age();
 	evict(1);
@@ -452,7 +462,7 @@ static unsigned long tables_found_if_old(uint64_t pages, const char *consult)
 	found = tables_found();
 	age_group(own_group, false);
 	found = tables_found() - found;
-	la_write(SWITCH("consult"), "Y");
+	consult(true);
 	la_vm_free(&v);
 	munmap(mem, pages << LA_PAGE_SHIFT);
 	return found;
@@ -464,11 +474,11 @@ static void consult_off_passes_over_tables(void)
 	long few, many, on, off;
 
 	/* The process has other tables, and uses some; so see what more of the old ones add. */
-	few = tables_found_if_old(LA_CHUNK_PAGES, "N");
-	many = tables_found_if_old((1 + more) * LA_CHUNK_PAGES, "N");
+	few = tables_found_if_old(LA_CHUNK_PAGES, false);
+	many = tables_found_if_old((1 + more) * LA_CHUNK_PAGES, false);
 	off = many - few;
-	few = tables_found_if_old(LA_CHUNK_PAGES, "Y");
-	many = tables_found_if_old((1 + more) * LA_CHUNK_PAGES, "Y");
+	few = tables_found_if_old(LA_CHUNK_PAGES, true);
+	many = tables_found_if_old((1 + more) * LA_CHUNK_PAGES, true);
 	on = many - few;
 	ksft_print_msg("%lu old tables more: a pass goes into %ld if KVM is asked, %ld if not\n",
 		       more, on, off);
@@ -496,7 +506,7 @@ static void every_subscriber(void)
 	use(&second, pages);
 	la_stats_zero();
 	age();
-	CHECK(la_stats_read().batch_young >= pages);
+	CHECK(la_stats_read().young >= pages);
 	la_vm_free(&second);
 	la_vm_free(&first);
 }
@@ -632,7 +642,7 @@ static void vmas_that_share_a_table(void)
 	CHECK(!young_in_guest(&v, mem, 0, pages));
 	CHECK(after - before >= (long)nr_used && after - before < 2 * (long)nr_used);
 	CHECK(stats.walks < nr_used);
-	CHECK(!stats.batch_fallback);
+	CHECK(!stats.refused);
 	la_vm_free(&v);
 }
 
@@ -770,7 +780,7 @@ static void huge_pages(uint32_t flags)
 	stats = la_stats_read();
 	ksft_print_msg("%lu huge pages: %lu batches, %lu leaves looked at, %lu young\n", nr,
 		       stats.batches, stats.visited, stats.young);
-	CHECK(!stats.batch_fallback);
+	CHECK(!stats.refused);
 #ifdef __riscv
 	flags = 1;	/* 6.12 has huge leaves for hugetlb memory only. */
 #endif
@@ -797,11 +807,11 @@ static void huge_pages_not_consulted(void)
 	char *mem;
 
 	mem = create_huge_guest(&v, KVM_MEM_LOG_DIRTY_PAGES);
-	la_write(SWITCH("consult"), "N");
+	consult(false);
 	la_stats_zero();
 	age();
 	CHECK(!la_stats_read().walks);
-	la_write(SWITCH("consult"), "Y");
+	consult(true);
 	CHECK(young_in_guest(&v, mem, 0, pages) == pages);
 	la_vm_free(&v);
 }
@@ -824,8 +834,9 @@ static struct lru classify(struct la_vm *v)
 	return lru_read(own_group);
 }
 
-static void hot_and_cold(void)
+static struct la_stats __hot_and_cold(void)
 {
+	struct la_stats stats = {};
 	struct la_vm v;
 	struct lru lru;
 
@@ -836,7 +847,15 @@ static void hot_and_cold(void)
 	/* Of both kinds: cold ones among the young would make up for hot ones that are not. */
 	CHECK(young_pages(&lru, 2) >= (long)hot_pages * 9 / 10);
 	CHECK(old_pages(&lru, 2) >= (long)cold_pages * 9 / 10);
+	if (!on_stock)
+		stats = la_stats_read();
 	la_vm_free(&v);
+	return stats;
+}
+
+static void hot_and_cold(void)
+{
+	__hot_and_cold();
 }
 
 /* A process without a VM has nobody to be asked. */
@@ -866,7 +885,7 @@ static void without_vm(void)
 	print_figure("without_vm_old_pages", old_pages(&lru, 2));
 	CHECK(young_pages(&lru, 2) >= (long)hot_pages * 9 / 10);
 	CHECK(old_pages(&lru, 2) >= (long)cold_pages * 9 / 10);
-	CHECK(!stats.walks && !stats.batches && !stats.batch_fallback && !stats.mmu_lock);
+	CHECK(!stats.walks && !stats.batches && !stats.refused && !stats.mmu_lock);
 }
 
 /* The same by calls for each page, which an MMU that can't do without its lock gets. */
@@ -876,12 +895,10 @@ static void hot_and_cold_with_mmu_lock(void)
 
 	la_set_lockless(false);
 	la_stats_zero();
-	hot_and_cold();
-	stats = la_stats_read();
+	stats = __hot_and_cold();
 	la_set_lockless(true);
 	CHECK(!stats.batches);
-	CHECK(!stats.batch_wanted && !stats.batch_young);
-	CHECK(stats.batch_fallback && stats.batch_fallback == stats.batch_locked);
+	CHECK(stats.refused);
 	CHECK(stats.mmu_lock >= guest_pages());
 }
 
@@ -989,10 +1006,9 @@ static void look_around(void)
 	CHECK(used <= pages / 2 / 20);
 	CHECK(unused >= pages / 2 / 2);
 	if (!on_stock) {
-		ksft_print_msg("%lu batches for %lu, %lu of them young\n", stats.batches,
-			       stats.batch_wanted, stats.batch_young);
-		CHECK(stats.batches && stats.batch_young);
-		CHECK(!stats.batch_fallback && !stats.mmu_lock);
+		ksft_print_msg("%lu batches, %lu leaves young\n", stats.batches, stats.young);
+		CHECK(stats.batches && stats.young);
+		CHECK(!stats.refused && !stats.mmu_lock);
 	}
 	la_vm_free(&v);
 }
@@ -1031,13 +1047,12 @@ static void file_at_swappiness_0(void)
 	stats = la_stats_read();
 	for (i = 0; i < pages; i++)
 		*(i % 2 ? &of_copy : &of_file) += young_in_guest(&v, file, i, 1);
-	ksft_print_msg("%lu batches for %lu; %lu pages of the file are young, %lu copied ones\n",
-		       stats.batches, stats.batch_wanted, of_file, of_copy);
+	ksft_print_msg("%lu batches; %lu pages of the file are young, %lu copied ones\n",
+		       stats.batches, of_file, of_copy);
 	CHECK(!of_file);
 	CHECK(of_copy == pages / 2);
 	CHECK(young_in_guest(&v, anon, 0, pages) == pages);
-	CHECK(stats.batch_young >= pages / 2 && stats.batch_young < pages);
-	CHECK(!stats.batch_fallback && !stats.mmu_lock);
+	CHECK(!stats.refused && !stats.mmu_lock);
 	la_vm_free(&v);
 	munmap(file, bytes);
 }
@@ -1166,7 +1181,7 @@ static void against_guest(bool reclaim)
 	ksft_print_msg("%lu passes against %lu rounds: %lu batches, %lu young, %lu races lost\n",
 		       passes, u.rounds, batches, stats.young, lost);
 	CHECK(!u.bad);
-	CHECK(batches && !stats.batch_fallback && !stats.mmu_lock);
+	CHECK(batches && !stats.refused && !stats.mmu_lock);
 
 	/* What is left of all that still tells what is used. */
 	use(&v, pages);
@@ -1232,8 +1247,8 @@ static void reset_switches(void)
 	if (on_stock)
 		return;
 
-	la_write(SWITCH("batch"), "Y");
-	la_write(SWITCH("consult"), "Y");
+	la_write(BATCH_SWITCH, "Y");
+	consult(true);
 	la_set_lockless(true);
 }
 

@@ -1,23 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
-/* The events of clear_young, with the whole range, and of test_young. */
-static void kvm_trace_age_range(const struct mmu_notifier_age *age, unsigned long first,
-				unsigned long end)
-{
-	const unsigned int shift = age->shift;
-
-	if (age->clear) {
-		trace_kvm_age_hva(age->start + (first << shift), age->start + (end << shift));
-		return;
-	}
-	if (!trace_kvm_test_age_hva_enabled())
-		return;
-
-	for_each_set_bit_from(first, age->want, end)
-		trace_kvm_test_age_hva(age->start + (first << shift));
-}
-
 static int kvm_mmu_notifier_age_range(struct mmu_notifier *mn, struct mm_struct *mm,
 				      const struct mmu_notifier_age *age)
 {
@@ -28,7 +11,7 @@ static int kvm_mmu_notifier_age_range(struct mmu_notifier *mn, struct mm_struct 
 		.on_lock	= (void *)kvm_null_fn,
 		.lockless	= true,
 	};
-	unsigned long first, end;
+	unsigned long first = 0, end;
 
 	if (!kvm_age_lockless(kvm))
 		return -EOPNOTSUPP;
@@ -37,14 +20,24 @@ static int kvm_mmu_notifier_age_range(struct mmu_notifier *mn, struct mm_struct 
 	 * One walk costs less than one for each run of wanted pages, but between huge ones
 	 * there may be as much as a table of pages for each bit.
 	 */
-	for (first = find_first_bit(age->want, age->nr); first < age->nr;
-	     first = find_next_bit(age->want, age->nr, end)) {
-		end = age->shift > PAGE_SHIFT ? find_next_zero_bit(age->want, age->nr, first) :
-						find_last_bit(age->want, age->nr) + 1;
+	for (; first < age->nr; first = end) {
+		end = age->nr;
+		if (age->want) {
+			first = find_next_bit(age->want, age->nr, first);
+			if (first >= age->nr)
+				break;
+			end = age->shift > PAGE_SHIFT ?
+			      find_next_zero_bit(age->want, age->nr, first) :
+			      find_last_bit(age->want, age->nr) + 1;
+		}
+
 		range.start = age->start + (first << age->shift);
 		range.end = age->start + (end << age->shift);
-		kvm_trace_age_range(age, first, end);
-		kvm_age_hva_range(kvm, &range);
+		if (age->clear)
+			trace_kvm_age_hva(range.start, range.end);
+		else
+			trace_kvm_test_age_hva(range.start);
+		__kvm_handle_hva_range(kvm, &range);
 	}
 	return 0;
 }

@@ -55,6 +55,11 @@ struct kvm_vmid {
 struct kvm {
 	spinlock_t mmu_lock;
 	struct {
+		struct {
+			u64 aged_locked;
+		} generic;
+	} stat;
+	struct {
 		void *pgd;
 		phys_addr_t pgd_phys;
 		struct kvm_vmid vmid;
@@ -100,7 +105,7 @@ struct kvm_gfn_range {
 	u64 start;
 	u64 end;
 	union {
-		struct mmu_notifier_age *age;
+		const struct mmu_notifier_age *age;
 	} arg;
 	bool lockless;
 };

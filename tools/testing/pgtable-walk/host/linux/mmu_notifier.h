@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The mmu notifier, as far as questions of age need it here: names of types.
+ * The mmu notifier, as far as queries need it here: names of types.
  */
 #ifndef PGTABLE_WALK_HOST_MMU_NOTIFIER_H
 #define PGTABLE_WALK_HOST_MMU_NOTIFIER_H

@@ -18,11 +18,12 @@
 #include "ucall_common.h"
 
 #define LA_DEBUGFS	"/sys/kernel/debug/pgtable_walk/"
-#define LA_AGE		LA_DEBUGFS "age"
+#define LA_AGE		"/sys/kernel/debug/mmu_notifier_age"
 #define LA_STATS	LA_DEBUGFS "stats"
 #define LA_STALL_NS	LA_DEBUGFS "stall_ns"
 #define LA_STALL_ONE_IN	LA_DEBUGFS "stall_one_in"
-#define LA_SWITCH	"/sys/module/pgtable_walk/parameters/lockless"
+#define LA_LOCKED	"/sys/kernel/debug/kvm/aged_locked"
+#define LA_SWITCH	"/sys/module/kvm/parameters/lockless_aging"
 
 /* Parts of a batch at most, see lib/pgtable-walk/age_debug.c. */
 #define LA_BATCH_BITS	512
@@ -99,13 +100,18 @@ static inline void la_write_u64(const char *path, uint64_t val)
 static inline bool la_read(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY);
+	size_t len = 0;
 	ssize_t ret;
 
 	if (fd < 0)
 		return false;
-	ret = read(fd, text, size - 1);
-	TEST_ASSERT(ret >= 0, "Cannot read %s: %s", path, strerror(errno));
-	text[ret] = '\0';
+	/* Some files give a page at a time. */
+	do {
+		ret = read(fd, text + len, size - 1 - len);
+		TEST_ASSERT(ret >= 0, "Cannot read %s: %s", path, strerror(errno));
+		len += ret;
+	} while (ret);
+	text[len] = '\0';
 	close(fd);
 	return true;
 }
@@ -116,11 +122,11 @@ static inline const char *la_missing(void)
 	if (access("/dev/kvm", R_OK | W_OK))
 		return "/dev/kvm";
 	if (access(LA_SWITCH, W_OK))
-		return LA_SWITCH " (CONFIG_PGTABLE_WALK)";
+		return LA_SWITCH " (CONFIG_KVM_MMU_LOCKLESS_AGING)";
 	if (access(LA_STATS, W_OK))
 		return LA_STATS " (debugfs mounted, CONFIG_PGTABLE_WALK)";
 	if (access(LA_AGE, W_OK))
-		return LA_AGE " (CONFIG_PGTABLE_WALK_AGE_DEBUG)";
+		return LA_AGE " (CONFIG_MMU_NOTIFIER_AGE_DEBUG)";
 	return NULL;
 }
 
@@ -151,28 +157,18 @@ static inline void la_set_stalls(uint64_t ns, uint64_t one_in)
 	la_write_u64(LA_STALL_NS, ns);
 }
 
+/* Counts of the library, of KVM (of VMs that still exist), and of the mmu notifier. */
 struct la_stats {
 	uint64_t walks;
 	uint64_t visited;
 	uint64_t young;
 	uint64_t lost;
 	uint64_t busy;
-	uint64_t mmu_lock;
-	uint64_t fallback;
 	uint64_t freed;
+	uint64_t mmu_lock;
 	uint64_t batches;
-	uint64_t batch_wanted;
-	uint64_t batch_young;
-	uint64_t batch_fallback;
-	uint64_t batch_off;
-	uint64_t batch_unable;
-	uint64_t batch_locked;
+	uint64_t refused;
 };
-
-static inline void la_stats_zero(void)
-{
-	la_write(LA_STATS, "0");
-}
 
 /* The value of a line "name value". */
 static inline uint64_t la_stat(const char *text, const char *name)
@@ -190,28 +186,37 @@ static inline uint64_t la_stat(const char *text, const char *name)
 	TEST_FAIL("No line '%s' in: %s", name, text);
 }
 
+/* What /proc/vmstat had when the counts were zeroed, for it can't be. */
+static struct la_stats la_stats_base;
+
 static inline struct la_stats la_stats_read(void)
 {
-	char text[1024];
+	char walks[1024], locked[32], vmstat[1 << 14];
 
-	TEST_ASSERT(la_read(LA_STATS, text, sizeof(text)), "Cannot read " LA_STATS);
+	TEST_ASSERT(la_read(LA_STATS, walks, sizeof(walks)), "Cannot read " LA_STATS);
+	TEST_ASSERT(la_read(LA_LOCKED, locked, sizeof(locked)), "Cannot read " LA_LOCKED);
+	TEST_ASSERT(la_read("/proc/vmstat", vmstat, sizeof(vmstat)), "Cannot read vmstat");
 	return (struct la_stats) {
-		.walks		= la_stat(text, "walks"),
-		.visited	= la_stat(text, "visited"),
-		.young		= la_stat(text, "young"),
-		.lost		= la_stat(text, "lost"),
-		.busy		= la_stat(text, "busy"),
-		.mmu_lock	= la_stat(text, "mmu_lock"),
-		.fallback	= la_stat(text, "fallback"),
-		.freed		= la_stat(text, "freed"),
-		.batches	= la_stat(text, "batches"),
-		.batch_wanted	= la_stat(text, "batch_wanted"),
-		.batch_young	= la_stat(text, "batch_young"),
-		.batch_fallback	= la_stat(text, "batch_fallback"),
-		.batch_off	= la_stat(text, "batch_off"),
-		.batch_unable	= la_stat(text, "batch_unable"),
-		.batch_locked	= la_stat(text, "batch_locked"),
+		.walks		= la_stat(walks, "walks"),
+		.visited	= la_stat(walks, "visited"),
+		.young		= la_stat(walks, "young"),
+		.lost		= la_stat(walks, "lost"),
+		.busy		= la_stat(walks, "busy"),
+		.freed		= la_stat(walks, "freed"),
+		.mmu_lock	= strtoull(locked, NULL, 10),
+		.batches	= la_stat(vmstat, "mmu_notifier_age_range") -
+				  la_stats_base.batches,
+		.refused	= la_stat(vmstat, "mmu_notifier_age_refused") -
+				  la_stats_base.refused,
 	};
+}
+
+static inline void la_stats_zero(void)
+{
+	la_write(LA_STATS, "0");
+	la_write(LA_LOCKED, "0");
+	la_stats_base = (struct la_stats) {};
+	la_stats_base = la_stats_read();
 }
 
 /* The file ages the mm of the process that opens it. */

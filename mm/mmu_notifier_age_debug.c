@@ -2,8 +2,8 @@
 /*
  * Age secondary MMUs from user space, for tests and measurements.
  *
- * The file works on the address space of whoever opened it, and holds no more than
- * its mm_count: aging may thus overlap the end of that address space, as it does
+ * The file works on the address space of the process that opened it, and holds no more
+ * than its mm_count: aging may thus overlap the end of that address space, as it does
  * when MGLRU or an rmap walk comes upon a process that exits.
  *
  * A write is one command, numbers in bytes, END exclusive:
@@ -16,6 +16,8 @@
  *				two, of which every EVERY-th is wanted
  *   batch-test START END STEP [EVERY]
  *				the same, changing nothing
+ *
+ * If a batch is refused, each wanted part is queried alone, as reclaim does it.
  *
  * STEP is a page for test, and the whole range for clear and flush, if left out.  A read
  * returns "CALLS YOUNG NSEC" of the last command: notifier calls, how many of them
@@ -31,12 +33,9 @@
 #include <linux/mmu_notifier.h>
 #include <linux/mmu_notifier_age.h>
 #include <linux/mutex.h>
-#include <linux/pgtable_walk.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-
-#include "internal.h"
 
 #define AGE_BATCH_BITS	512U
 
@@ -109,6 +108,27 @@ static int age_run(struct age_file *age, const char *op, u64 start, u64 end, u64
 	return 0;
 }
 
+static void age_each_part(struct mm_struct *mm, const struct mmu_notifier_age *range)
+{
+	const unsigned long bytes = 1UL << range->shift;
+	unsigned long addr, end;
+	unsigned int i;
+
+	for_each_set_bit(i, range->want, range->nr) {
+		bool young = false;
+
+		addr = range->start + i * bytes;
+		end = addr + bytes;
+		if (range->clear)
+			young = mmu_notifier_clear_young(mm, addr, end);
+		else
+			for (; !young && addr < end; addr += PAGE_SIZE)
+				young = mmu_notifier_test_young(mm, addr);
+		if (young)
+			__set_bit(i, range->young);
+	}
+}
+
 static int age_run_batch(struct age_file *age, bool clear, u64 start, u64 end, u64 step, u64 every)
 {
 	struct mmu_notifier_age range = {
@@ -134,7 +154,10 @@ static int age_run_batch(struct age_file *age, bool clear, u64 start, u64 end, u
 		for (i = 0; i < range.nr; i += every)
 			__set_bit(i, age->want);
 
-		mmu_notifier_age_range(age->mm, &range);
+		if (mmu_notifier_age_range(age->mm, &range)) {
+			bitmap_zero(age->bits, AGE_BATCH_BITS);
+			age_each_part(age->mm, &range);
+		}
 		age->young += bitmap_weight(age->bits, range.nr);
 		age->calls++;
 
@@ -213,7 +236,7 @@ static const struct file_operations age_fops = {
 
 static int __init age_debug_init(void)
 {
-	debugfs_create_file("age", 0600, pgtable_walk_debugfs, NULL, &age_fops);
+	debugfs_create_file("mmu_notifier_age", 0600, NULL, NULL, &age_fops);
 	return 0;
 }
 late_initcall(age_debug_init);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an operator sees of lockless aging: the switch, counters, trace events.
+ * What an operator sees of walks: counters and a trace event.
  */
 #include <linux/debugfs.h>
 #include <linux/export.h>
 #include <linux/init.h>
-#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/pgtable_age.h>
@@ -17,48 +16,6 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/pgtable_walk.h>
 
-DEFINE_STATIC_KEY_TRUE(pgtable_walk_lockless_key);
-EXPORT_SYMBOL_GPL(pgtable_walk_lockless_key);
-DEFINE_STATIC_KEY_TRUE(pgtable_walk_batch_key);
-DEFINE_STATIC_KEY_TRUE(pgtable_walk_consult_key);
-
-static int switch_set(const char *val, const struct kernel_param *kp)
-{
-	struct static_key_true *key = kp->arg;
-	bool on;
-	int ret = kstrtobool(val, &on);
-
-	if (ret)
-		return ret;
-
-	if (on)
-		static_branch_enable(key);
-	else
-		static_branch_disable(key);
-	return 0;
-}
-
-static int switch_get(char *buffer, const struct kernel_param *kp)
-{
-	struct static_key_true *key = kp->arg;
-
-	return sysfs_emit(buffer, "%c\n", static_key_enabled(key) ? 'Y' : 'N');
-}
-
-static const struct kernel_param_ops switch_ops = {
-	.set = switch_set,
-	.get = switch_get,
-};
-
-module_param_cb(lockless, &switch_ops, &pgtable_walk_lockless_key, 0644);
-MODULE_PARM_DESC(lockless, "Age secondary MMUs without taking their lock (default: Y)");
-
-module_param_cb(batch, &switch_ops, &pgtable_walk_batch_key, 0644);
-MODULE_PARM_DESC(batch, "Ask secondary MMUs about many pages at once (default: Y)");
-
-module_param_cb(consult, &switch_ops, &pgtable_walk_consult_key, 0644);
-MODULE_PARM_DESC(consult, "Ask secondary MMUs in MGLRU's walks of page tables (default: Y)");
-
 static DEFINE_PER_CPU(u64[PGTABLE_NR_COUNTERS], counters);
 
 static const char * const counter_names[PGTABLE_NR_COUNTERS] = {
@@ -67,16 +24,7 @@ static const char * const counter_names[PGTABLE_NR_COUNTERS] = {
 	[PGTABLE_YOUNG] = "young",
 	[PGTABLE_LOST] = "lost",
 	[PGTABLE_BUSY_MET] = "busy",
-	[PGTABLE_MMU_LOCK] = "mmu_lock",
-	[PGTABLE_FALLBACK] = "fallback",
 	[PGTABLE_FREED] = "freed",
-	[PGTABLE_BATCHES] = "batches",
-	[PGTABLE_BATCH_WANTED] = "batch_wanted",
-	[PGTABLE_BATCH_YOUNG] = "batch_young",
-	[PGTABLE_BATCH_FALLBACK] = "batch_fallback",
-	[PGTABLE_BATCH_OFF] = "batch_off",
-	[PGTABLE_BATCH_UNABLE] = "batch_unable",
-	[PGTABLE_BATCH_LOCKED] = "batch_locked",
 };
 
 /**

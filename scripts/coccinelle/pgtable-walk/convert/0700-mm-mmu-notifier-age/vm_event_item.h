@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+
+#ifdef CONFIG_MMU_NOTIFIER_AGE
+		MMU_NOTIFIER_AGE_RANGE,
+		MMU_NOTIFIER_AGE_REFUSED,
+#endif
