@@ -91,6 +91,8 @@ TESTS := tools/testing/pgtable-walk
 STAGE = $(SCRIPTS)/stage $(BUILD) $$PPID
 LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(CURDIR)/$(BUILD) ARCHES="$(ARCHES)" \
 	BASE=$(BASE) V=$(V) FULL=$(FULL)
+# For programs that boot: no shell reads it, so it can do without quotes.
+AGAIN_LAB = make --no-print-directory -C $(TESTS)/lab BUILD=$(CURDIR)/$(BUILD) BASE=$(BASE)
 HOST = $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(CURDIR)/$(BUILD)/host
 # Not $(MAKE) in recipes of stages: 'make -n' would run those.
 AGAIN = env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory ARCHES="$(ARCHES)" BASE=$(BASE) JOBS=$(JOBS) \
@@ -117,6 +119,7 @@ help:
 	@echo 'make sabotage      break the library on this machine in known ways; each must fail a test'
 	@echo 'make sabotage-kernel'
 	@echo '                   the same for converted kernels, in QEMU; ONLY=regex picks some'
+	@echo 'make bench         what aging costs, on the stock kernel and on ours, in instructions'
 	@echo 'make bench-host    what the walker costs per entry, against bare loops'
 	@echo 'make apply KDIR=tree'
 	@echo '                   make a kernel tree one with pgtable-walk; without KDIR, a copy of the base'
@@ -206,6 +209,16 @@ sabotage:
 sabotage-kernel: converted
 	@$(SCRIPTS)/need $(PKGS_kernel)
 	@$(LAB) ONLY='$(subst ','\'',$(value ONLY))' sabotage
+
+# Medians of two boots of each kernel: where instructions are counted, they hardly differ.
+.PHONY: bench
+bench: converted
+	@$(SCRIPTS)/need $(PKGS_kernel) valgrind:valgrind
+	@$(cache_says)
+	@$(HOST) bench-program
+	@$(LAB) $(ARCHES:%=%/bench-kernels)
+	@$(TESTS)/bench/bench.py --arches "$(ARCHES)" --base $(BASE) --build $(BUILD) \
+		--loops $(BUILD)/host/plain/bench --lab '$(AGAIN_LAB)'
 
 .PHONY: bench-host
 bench-host:
