@@ -22,6 +22,7 @@ struct kunit {
 struct kunit_case {
 	void (*run_case)(struct kunit *test);
 	const char *name;
+	const char *module_name;
 };
 
 struct kunit_suite {
@@ -31,6 +32,7 @@ struct kunit_suite {
 	struct kunit_suite *next;
 };
 
+#define KBUILD_MODNAME		"host"
 #define KUNIT_CASE(test_name)	{ .run_case = test_name, .name = #test_name }
 
 void kunit_register(struct kunit_suite *suite);
