@@ -107,11 +107,23 @@ static inline unsigned int lru_gen_age_bit(const struct lru_gen_age *age, unsign
 	return (addr - age->range.start) >> shift;
 }
 
+/*
+ * Is an entry to be queried alone?  All are, or the one that ended a run of huge entries
+ * because it was too far away to fit in.
+ */
+static inline bool lru_gen_age_alone(const struct lru_gen_age *age, unsigned long addr,
+				     unsigned int shift)
+{
+	return age->query == LRU_GEN_AGE_EACH ||
+	       (shift == PMD_SHIFT && age->query == LRU_GEN_AGE_MANY &&
+		addr >= mmu_notifier_age_end(&age->range));
+}
+
 /* Is an entry old, for all that the walk wants to know? */
 static inline bool lru_gen_age_old(const struct lru_gen_age *age, unsigned long addr,
 				   bool young, unsigned int shift)
 {
-	if (young || age->query == LRU_GEN_AGE_EACH)
+	if (young || lru_gen_age_alone(age, addr, shift))
 		return false;
 	return age->query == LRU_GEN_AGE_NONE ||
 	       !test_bit(lru_gen_age_bit(age, addr, shift), age->young);
@@ -133,7 +145,7 @@ static inline bool lru_gen_age_promote(struct lru_gen_age *age, unsigned long ad
 static inline bool lru_gen_age_clear_pte(struct lru_gen_age *age, struct vm_area_struct *vma,
 					 unsigned long addr, pte_t *ptep)
 {
-	if (age->query == LRU_GEN_AGE_EACH)
+	if (lru_gen_age_alone(age, addr, PAGE_SHIFT))
 		return ptep_clear_young_notify(vma, addr, ptep);
 
 	return ptep_test_and_clear_young(vma, addr, ptep) |
@@ -143,7 +155,7 @@ static inline bool lru_gen_age_clear_pte(struct lru_gen_age *age, struct vm_area
 static inline bool lru_gen_age_clear_pmd(struct lru_gen_age *age, struct vm_area_struct *vma,
 					 unsigned long addr, pmd_t *pmdp)
 {
-	if (age->query == LRU_GEN_AGE_EACH)
+	if (lru_gen_age_alone(age, addr, PMD_SHIFT))
 		return pmdp_clear_young_notify(vma, addr, pmdp);
 
 	return pmdp_test_and_clear_young(vma, addr, pmdp) |
