@@ -2,25 +2,30 @@
 # The whole interface of pgtable-walk: 'make help' lists it.
 
 SCRIPTS := scripts/pgtable-walk
+TESTS := tools/testing/pgtable-walk
 ANYWHERE := help apply unapply clean
 goals := $(or $(MAKECMDGOALS),help)
 
 # What this file sets for itself cannot be set by others: 'make clean BUILD=/home'.
 foreign := command override $(if $(findstring e,$(firstword -$(MAKEFLAGS))),environment)
-$(foreach v,BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST AGAIN ANYWHERE goals CHECKS CURDIR,\
+$(foreach v,BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST AGAIN ANYWHERE KNOWN_ARCHES goals CHECKS CURDIR,\
 	$(if $(filter $(foreign),$(origin $(v))),$(error $(v) cannot be set: all that is built goes below build/)))
 ifeq ($(wildcard $(SCRIPTS)/apply.py),)
 $(error this is not the top directory of pgtable-walk: use 'make -C')
 endif
 
+# Values are taken as they are. Recipes get them in their environment, for which make would
+# expand them.
+$(foreach v,ARCHES BASE FULL JOBS ONLY V,$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))))
+
 # The demo runs on one architecture, all else on all of them, unless some are named.
-KNOWN_ARCHES := arm64 riscv x86
+KNOWN_ARCHES := $(sort $(basename $(notdir $(wildcard $(TESTS)/lab/arch/*.mk))))
 demo_arches := $(if $(filter undefined,$(origin ARCHES)),arm64,$(value ARCHES))
 # All that there is to check takes longer than an hour, but for one architecture.
 FULL ?= $(if $(filter 1,$(words $(ARCHES))),1)
-ARCHES ?= arm64 riscv x86
-# Recipes get it in their environment, for which make would expand it.
-override ARCHES := $(value ARCHES)
+ifeq ($(origin ARCHES),undefined)
+ARCHES := $(KNOWN_ARCHES)
+endif
 BASE ?= 6.12
 JOBS ?= $(shell nproc)
 V ?= 0
@@ -86,7 +91,6 @@ cache_says = echo "ccache: $${CCACHE_DIR:-$(cache)}"
 BUILD := build
 STOCK := $(BUILD)/src/linux-$(BASE)-stock
 OURS := $(BUILD)/src/linux-$(BASE)
-TESTS := tools/testing/pgtable-walk
 # The shell's parent is this make: two at once do not count each other's stages.
 STAGE = $(SCRIPTS)/stage $(BUILD) $$PPID
 LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(CURDIR)/$(BUILD) ARCHES="$(ARCHES)" \
@@ -98,13 +102,11 @@ HOST = $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(CURDIR)/$(BUILD)/ho
 AGAIN = env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory ARCHES="$(ARCHES)" BASE=$(BASE) JOBS=$(JOBS) \
 	V=$(V) FULL=$(or $(FULL),0)
 
+# What the lab knows of each architecture, its packages as well.
+include $(wildcard $(TESTS)/lab/arch/*.mk)
 # COMMAND:PACKAGE: the package only where there is no such command.
 PKGS_kernel = gcc:gcc make flex:flex bison:bison bc:bc libelf-dev libssl-dev cpio:cpio ccache:ccache rsync:rsync \
-	$(foreach arch,$(ARCHES),$(PKGS_$(arch)))
-PKGS_arm64 := aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-aarch64:qemu-system-arm
-PKGS_riscv := riscv64-linux-gnu-gcc:gcc-riscv64-linux-gnu libc6-dev-riscv64-cross \
-	qemu-system-riscv64:qemu-system-misc opensbi dtc:device-tree-compiler
-PKGS_x86 := libc6-dev qemu-system-x86_64:qemu-system-x86
+	$(foreach arch,$(ARCHES),$($(arch)_PACKAGES))
 PKGS_cocci := spatch:coccinelle
 PKGS_static = sparse:sparse $(PKGS_cocci) $(PKGS_kernel)
 
@@ -188,11 +190,9 @@ cocci-checks:
 check-static: converted
 	@$(SCRIPTS)/need $(PKGS_static)
 	@$(LAB) $(foreach a,$(ARCHES),$(a)/ours-debug-config $(a)/stock-debug-config)
-	@set -e; for arch in $(ARCHES); do \
-		$(TESTS)/static/check-static.py --arch $$arch \
-			--converted $(OURS) --converted-build $(BUILD)/$$arch/ours-debug \
-			--stock $(STOCK) --stock-build $(BUILD)/$$arch/stock-debug; \
-	done
+	@set -e; $(foreach a,$(ARCHES),$(TESTS)/static/check-static.py --arch $(a) --cross '$($(a)_CROSS)' \
+		--converted $(OURS) --converted-build $(BUILD)/$(a)/ours-debug \
+		--stock $(STOCK) --stock-build $(BUILD)/$(a)/stock-debug;)
 
 check-kernel: converted
 	@$(SCRIPTS)/need $(PKGS_kernel)

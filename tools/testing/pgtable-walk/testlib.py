@@ -8,6 +8,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CONVERT = ROOT / "scripts/coccinelle/pgtable-walk/convert"
+ARCHES = sorted(path.stem for path in (ROOT / "tools/testing/pgtable-walk/lab/arch").glob("*.mk"))
 KERNEL_DIRS = ("arch", "include", "lib", "mm", "virt")
 SELFTESTS = "tools/testing/selftests"
 

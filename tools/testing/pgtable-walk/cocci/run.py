@@ -24,7 +24,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 # pylint: disable=wrong-import-position
-from testlib import (ROOT, Ktap, converted_files, need_tree, overlay_files,  # noqa: E402
+from testlib import (ARCHES, ROOT, Ktap, converted_files, need_tree, overlay_files,  # noqa: E402
                      read_sabotages, sabotaged)
 
 CHECKS = ROOT / "scripts/coccinelle/pgtable-walk/check"
@@ -208,7 +208,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stock", metavar="TREE", help="a kernel tree without pgtable-walk")
     parser.add_argument("--converted", metavar="TREE", help="a kernel tree that has pgtable-walk")
-    parser.add_argument("--arches", default="arm64 riscv x86", help="of which architectures, default: %(default)s")
+    parser.add_argument("--arches", default=" ".join(ARCHES), help="default: %(default)s")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
     args = parser.parse_args()
     arches = args.arches.split()

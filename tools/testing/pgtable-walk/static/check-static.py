@@ -28,7 +28,6 @@ sys.path.insert(0, str(HERE.parent))
 from testlib import (KERNEL_DIRS, ROOT, SELFTESTS, Ktap, converted_files, fragments, need_tree,  # noqa: E402
                      overlay_files)
 
-CROSS = {"arm64": "aarch64-linux-gnu-", "riscv": "riscv64-linux-gnu-", "x86": ""}
 API = "include/linux/pgtable_*.h"
 
 # Rules of checkpatch that a diff between two trees, without message and mail header,
@@ -68,8 +67,8 @@ WARNING = re.compile(r"(?P<path>\S+?):\d+:\d+: (?P<text>(warning|error): .*)")
 class Tree:
     """A kernel tree with its O= directory."""
 
-    def __init__(self, source, build):
-        self.source, self.build = os.path.abspath(source), os.path.abspath(build)
+    def __init__(self, source, build, cross):
+        self.source, self.build, self.cross = os.path.abspath(source), os.path.abspath(build), cross
 
     def sparse(self, arch, files):
         """Counter of (file, warning); ValueError says why there is none."""
@@ -79,7 +78,7 @@ class Tree:
         objects = [name[:-2] + ".o" for name in files if name.endswith(".c") and name not in included]
         done = subprocess.run(
             ["make", "-s", "-C", self.source, f"O={self.build}", f"ARCH={arch}",
-             f"CROSS_COMPILE={CROSS[arch]}", f"-j{os.cpu_count()}", "C=2", f"CHECK={HERE / 'sparse'}",
+             f"CROSS_COMPILE={self.cross}", f"-j{os.cpu_count()}", "C=2", f"CHECK={HERE / 'sparse'}",
              *objects], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ValueError(f"make C=2 in {self.build}:\n{done.stderr[-3000:]}")
@@ -176,12 +175,13 @@ def main():
     what, _, more = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(description=what, epilog=more,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--arch", required=True, choices=sorted(CROSS))
+    parser.add_argument("--arch", required=True)
+    parser.add_argument("--cross", default="", metavar="PREFIX", help="of the architecture's compiler")
     for which in "converted", "stock":
         parser.add_argument(f"--{which}", metavar="TREE", required=True)
         parser.add_argument(f"--{which}-build", metavar="DIR", required=True, help="its O= directory")
     args = parser.parse_args()
-    for tool in "sparse", "perl", "make", CROSS[args.arch] + "gcc":
+    for tool in "sparse", "perl", "make", args.cross + "gcc":
         if not shutil.which(tool):
             sys.exit(f"check-static.py: {tool} is missing: install it first")
     new, converted = overlay_files([args.arch]), converted_files([args.arch])
@@ -191,7 +191,8 @@ def main():
     need_tree(args.stock, "--stock", ["scripts/checkpatch.pl", "scripts/kernel-doc"] + all_converted)
     need_tree(args.converted_build, "--converted-build", [".config"])
     need_tree(args.stock_build, "--stock-build", [".config"])
-    ours, stock = Tree(args.converted, args.converted_build), Tree(args.stock, args.stock_build)
+    ours, stock = (Tree(source, build, args.cross) for source, build in
+                   ((args.converted, args.converted_build), (args.stock, args.stock_build)))
 
     tests = [(f"sparse.{args.arch}", test_sparse, ours, stock, args.arch, new, converted)]
     tests += [(f"checkpatch.{name}", test_checkpatch_file, ours.source, stock, name) for name in all_new]

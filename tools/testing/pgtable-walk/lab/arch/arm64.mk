@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0
+# VHE and the access flag set by hardware; nVHE, the hypervisor's half of KVM at EL2,
+# and the flag set by a fault; another granule. KVM is never a module there.
+arm64_CROSS        := aarch64-linux-gnu-
+arm64_PACKAGES     := aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+	qemu-system-aarch64:qemu-system-arm
+arm64_IMAGE        := arch/arm64/boot/Image
+arm64_MACHINES     := vhe nvhe 64k
+arm64_vhe_QEMU     := qemu-system-aarch64 -M virt,virtualization=on,gic-version=3 -cpu max
+arm64_nvhe_QEMU    := qemu-system-aarch64 -M virt,virtualization=on,gic-version=3 -cpu cortex-a72
+arm64_64k_QEMU     := $(arm64_vhe_QEMU)
+arm64_64k_KERNEL   := 64k
+arm64_64k_KUNIT    := pgtable-walk-stage2_own
+arm64_vhe_RUNS     := lockless_aging_mglru
+arm64_LOOPS        := arch/arm64/kvm/stage2_age.o stage2_age
+arm64_CMDLINE      := console=ttyAMA0
+arm64_KUNIT        := pgtable-walk-stage2_own pgtable-walk-stage2_entries
