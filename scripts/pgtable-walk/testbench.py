@@ -11,6 +11,10 @@ import tempfile
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "tools/testing/pgtable-walk"))
+# pylint: disable=wrong-import-position
+from testlib import Ktap  # noqa: E402
+
 APPLY = HERE / "apply.py"
 CONVERT = "scripts/coccinelle/pgtable-walk/convert"
 
@@ -274,25 +278,22 @@ TESTS = {}      # by name; what runs one is a copy of this process
 
 
 def run_test(name):
-    """Whether it passed, and lines for its result and what is wrong, or what else the test says."""
+    """The verdict, why it was skipped, and lines that say what is wrong or what else the test says."""
     with tempfile.TemporaryDirectory(prefix="test-apply-") as directory:
         try:
-            return True, name, TESTS[name](Bench(pathlib.Path(directory))) or []
+            return "pass", "", TESTS[name](Bench(pathlib.Path(directory))) or []
         except Skip as reason:
-            return True, f"{name} # SKIP {reason}", []
+            return "skip", str(reason), []
         except Exception:       # whatever it is, the test has failed
-            return False, name, traceback.format_exc().rstrip().split("\n")
+            return "fail", "", traceback.format_exc().rstrip().split("\n")
 
 
 def run_tests(tests, jobs):
-    """Run {name: function(bench)}, print results as KTAP; whether all passed."""
+    """Run {name: function(bench)}, print results as KTAP, exit."""
     TESTS.update(tests)
-    print(f"KTAP version 1\n1..{len(tests)}", flush=True)
-    good = bool(tests)
+    ktap = Ktap(len(tests))
     with concurrent.futures.ProcessPoolExecutor(max(1, jobs), multiprocessing.get_context("fork")) as pool:
-        for number, (passed, result, problems) in enumerate(pool.map(run_test, tests), 1):
-            for line in problems:
-                print(f"# {line}")
-            print(f"{'ok' if passed else 'not ok'} {number} {result}", flush=True)
-            good = good and passed
-    return good
+        for name, (verdict, why, lines) in zip(tests, pool.map(run_test, tests)):
+            ktap.diagnose(*lines)
+            ktap.line(verdict, name, why)
+    ktap.finish()

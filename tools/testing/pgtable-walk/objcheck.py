@@ -8,40 +8,30 @@ a jump out of the function, and a jump to an address in a register unless it ret
 Speaks KTAP, one test for each pattern; a pattern that no function matches fails.
 """
 import argparse
+import collections
 import fnmatch
 import re
 import subprocess
 import sys
 
-# mnemonic of an instruction that goes somewhere for good or for a while
-CALLS = {
-    "riscv": r"c\.jalr|jalr|jal|call|tail",
-    "x86-64": r"callq?|lcall|syscall",
-    "aarch64": r"bl|blr[a-z]*",
-}
-# jumps to an address that is not in the instruction
-INDIRECT = {
-    "riscv": r"(?:c\.)?jr\s.*|jalr\s.*",
-    "x86-64": r"jmpq?\s+\*.*|notrack jmpq?\s.*",
-    "aarch64": r"br(?:a[ab]z?)?\s.*",
-}
-# jumps and branches, whose target may lie outside of the function
-BRANCHES = {
-    "riscv": r"(?:c\.)?(?:j|b[a-z]+)",
-    "x86-64": r"j[a-z]+",
-    "aarch64": r"b(?:\.[a-z]+)?|cbn?z|tbn?z",
-}
-RETURNS = {
-    "riscv": r"ret|(?:c\.)?jr\s+ra",
-    "x86-64": r"(?:repz\s+)?retq?.*",
-    "aarch64": r"ret[a-z]*.*",
+from testlib import Ktap
+
+# What an instruction is, by its mnemonic or as a whole: a call, a jump to an address that is not
+# in the instruction, a jump or branch whose target may lie outside of the function, a return.
+# By the name that objdump has for the architecture.
+Machine = collections.namedtuple("Machine", "calls indirect branches returns")
+MACHINES = {
+    "riscv": Machine(r"c\.jalr|jalr|jal|call|tail", r"(?:c\.)?jr\s.*|jalr\s.*", r"(?:c\.)?(?:j|b[a-z]+)",
+                     r"ret|(?:c\.)?jr\s+ra"),
+    "x86-64": Machine(r"callq?|lcall|syscall", r"jmpq?\s+\*.*|notrack jmpq?\s.*", r"j[a-z]+",
+                      r"(?:repz\s+)?retq?.*"),
+    "aarch64": Machine(r"bl|blr[a-z]*", r"br(?:a[ab]z?)?\s.*", r"b(?:\.[a-z]+)?|cbn?z|tbn?z", r"ret[a-z]*.*"),
 }
 # relocations of branches within a section, which riscv has for linker relaxation
 LOCAL_RELOCATION = re.compile(r"R_RISCV_(?:RVC_)?(?:BRANCH|JUMP|JAL|ALIGN|RELAX)\b")
 
 # in the relocation of something that looks like a call and is none
 NO_CALLS = re.compile(r"\b(?:__x86_return_thunk|__fentry__)\b")
-
 
 
 def disassemble(objdump, obj):
@@ -54,9 +44,9 @@ def disassemble(objdump, obj):
     except subprocess.CalledProcessError as error:
         sys.exit(f"objcheck.py: {error.stderr.strip()}")
 
-    found = re.search(r"file format \S*?(" + "|".join(CALLS) + ")", text)
+    found = re.search(r"file format \S*?(" + "|".join(MACHINES) + ")", text)
     if not found:
-        sys.exit(f"objcheck.py: {obj}: not an object of " + ", ".join(CALLS))
+        sys.exit(f"objcheck.py: {obj}: not an object of " + ", ".join(MACHINES))
 
     functions, body = {}, []
     for line in text.splitlines():
@@ -78,16 +68,16 @@ def leaves(machine, body, instruction, relocations):
     text = re.sub(r"\s*(?://|<|;|#(?!\d)|# ).*", "", instruction).strip()
     mnemonic = text.split(" ")[0]
 
-    if re.fullmatch(RETURNS[machine], text) or any(NO_CALLS.search(r) for r in relocations):
+    if re.fullmatch(MACHINES[machine].returns, text) or any(NO_CALLS.search(r) for r in relocations):
         return None
     # The first of two instructions, which together call, or jump, to anywhere.
     if any(r.startswith("R_RISCV_CALL") for r in relocations):
         return "call"
-    if re.fullmatch(INDIRECT[machine], text):
+    if re.fullmatch(MACHINES[machine].indirect, text):
         return "indirect jump"
-    if re.fullmatch(CALLS[machine], mnemonic):
+    if re.fullmatch(MACHINES[machine].calls, mnemonic):
         return "call"
-    if not re.fullmatch(BRANCHES[machine], mnemonic):
+    if not re.fullmatch(MACHINES[machine].branches, mnemonic):
         return None
 
     first, last = body[0][0], body[-1][0]
@@ -126,20 +116,16 @@ def main():
     args = parser.parse_args()
 
     machine, functions = disassemble(args.objdump, args.object)
-    failed = 0
-    print(f"KTAP version 1\n1..{len(args.function)}")
-    for nr, pattern in enumerate(args.function, 1):
+    ktap = Ktap(len(args.function))
+    for pattern in args.function:
         bad, names = check(machine, functions, pattern)
-        if not names:
-            bad = [f"{args.object} has no function of that name; was it inlined?"]
+        if names:
+            ktap.diagnose(f"{', '.join(names)}: {sum(len(functions[n]) for n in names)} instructions")
         else:
-            print(f"# {', '.join(names)}: {sum(len(functions[n]) for n in names)} instructions")
-        for line in bad:
-            print(f"# {line}")
-        print(f"{'not ok' if bad else 'ok'} {nr} {pattern} calls nothing ({machine})")
-        failed += bool(bad)
-    return failed > 0
+            bad = [f"{args.object} has no function of that name; was it inlined?"]
+        ktap.result(f"{pattern} calls nothing ({machine})", bad)
+    ktap.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -16,27 +16,43 @@ SELFTESTS = "tools/testing/selftests"
 class Ktap:
     """Prints results one by one; diagnostics come before the result that they explain."""
 
-    def __init__(self):
-        self.count = 0
-        self.failed = 0
-        print("KTAP version 1", flush=True)
+    def __init__(self, planned=None, margin=""):
+        self.margin = margin        # results behind one are not counted
+        self.count = self.failed = 0
+        self.planned = planned
+        self.say("KTAP version 1")
+        if planned is not None:
+            self.say(f"1..{planned}")
 
-    def result(self, name, problems=()):
+    def say(self, text):
+        print(self.margin + text, flush=True)
+
+    def line(self, verdict, name, comment=""):
+        """The line of a result, which is pass, fail or skip."""
         self.count += 1
-        problems = list(problems)
+        self.failed += verdict == "fail"
+        comment = " ".join((["SKIP"] if verdict == "skip" else []) + ([comment] if comment else []))
+        self.say(f"{'not ok' if verdict == 'fail' else 'ok'} {self.count} {name}{f' # {comment}' if comment else ''}")
+
+    def diagnose(self, *problems):
         for problem in problems:
             for line in str(problem).splitlines():
-                print(f"# {line}")
-        self.failed += bool(problems)
-        print(f"{'not ok' if problems else 'ok'} {self.count} - {name}", flush=True)
+                self.say(f"# {line}")
 
-    def skip(self, name, why):
-        self.count += 1
-        print(f"ok {self.count} - {name} # SKIP {why}", flush=True)
+    def result(self, name, problems=(), comment=""):
+        """Failed if there are problems."""
+        problems = list(problems)
+        self.diagnose(*problems)
+        self.line("fail" if problems else "pass", name, comment)
+
+    def plan(self):
+        """The plan, if it has not been announced: all results there are."""
+        if self.planned is None:
+            self.say(f"1..{self.count}")
 
     def finish(self):
-        print(f"1..{self.count}", flush=True)
-        sys.exit(1 if self.failed else 0)
+        self.plan()
+        sys.exit(1 if self.failed or not self.count else 0)
 
 
 def overlay_files(arches, tops=KERNEL_DIRS):

@@ -17,6 +17,10 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# pylint: disable=wrong-import-position
+from testlib import Ktap  # noqa: E402
+
 # Generous, as the limits of the plans are: something else may have the build machine's CPUs.
 BOOT_SECONDS = 300
 QUIET_SECONDS = 900
@@ -81,10 +85,10 @@ def race_name(*functions):
 class Console:
     """What the lines of the console say: results, totals, complaints of the kernel."""
 
-    def __init__(self, expected, stock, margin):
+    def __init__(self, expected, stock, ktap):
         self.expected = expected
         self.stock = stock          # name -> result on the stock kernel
-        self.margin = margin        # of the lines printed
+        self.ktap = ktap
         self.results = {}           # name -> {"result", "seconds", "why"}
         self.bugs = []
         self.races = collections.Counter()
@@ -108,9 +112,7 @@ class Console:
             result, why = "fail", "skipped, but passes on stock"
         self.results[name] = {"result": result, "seconds": round(self.now - self.last, 2), "why": why}
         self.last = self.now
-        comment = f"{self.results[name]['seconds']:.1f} s {why}".strip()
-        print(f"{self.margin}{'not ok' if result == 'fail' else 'ok'} {len(self.results)} {name} # "
-              f"{'SKIP ' if result == 'skip' else ''}{comment}", flush=True)
+        self.ktap.line(result, name, f"{self.results[name]['seconds']:.1f} s {why}".strip())
 
     def result(self, indent, ok, name, rest):
         skip = "# SKIP" in rest
@@ -165,8 +167,8 @@ class Console:
         new = 0
         for race, count in sorted(self.races.items()):
             elsewhere = ours and not ours.intersection(race.split(" / "))
-            print(f"{self.margin}# {race}: {count} times, "
-                  f"{'as on stock' if race in known else 'elsewhere' if elsewhere else 'not on stock'}")
+            self.ktap.diagnose(f"{race}: {count} times, "
+                               f"{'as on stock' if race in known else 'elsewhere' if elsewhere else 'not on stock'}")
             if race not in known and not elsewhere:
                 new += count
         if not self.kcsan:
@@ -180,7 +182,7 @@ class Console:
         """What tests measured, beside what the stock kernel does: the test 'figures', of those that are no noise."""
         wrong = [f"{name} is missing" for name in stock.keys() - self.figures.keys()]
         for name, value in self.figures.items():
-            print(f"{self.margin}# {name}: {value}, on stock {stock.get(name, 'not measured')}")
+            self.ktap.diagnose(f"{name}: {value}, on stock {stock.get(name, 'not measured')}")
             if name in self.noisy or name not in stock:
                 continue
             if abs(value - int(stock[name])) > FIGURE_MARGIN * int(stock[name]) + FEW_PAGES:
@@ -279,7 +281,7 @@ def main():
     log_path = args.build / "log" / f"{args.name}.console"
     started = time.monotonic()
     for lost_before in (False, True):
-        console = Console(plan, stock, "  " if args.record else "")
+        console = Console(plan, stock, Ktap(margin="  " if args.record else ""))
         with log_path.open("wb") as log:
             log.write((" ".join(args.command) + "\n").encode())
             wrong = boot(args.command, console, log, BOOT_SECONDS + sum(plan.values()),
@@ -317,6 +319,7 @@ def main():
         except ValueError as error:
             console.add("report", "fail", f"no report to be had from the console: {error}")
 
+    console.ktap.plan()
     verdicts = [r["result"] for r in console.results.values()]
     counts = {v: verdicts.count(v) for v in ("pass", "fail", "skip")}
     summary = f"{counts['pass']} passed, {counts['fail']} failed"

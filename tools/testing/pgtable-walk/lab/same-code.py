@@ -6,8 +6,13 @@ Speaks KTAP, one test for each object.  Tables of line numbers and the like may 
 """
 import argparse
 import difflib
+import pathlib
 import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+# pylint: disable=wrong-import-position
+from testlib import Ktap  # noqa: E402
 
 
 def disassemble(objdump, obj):
@@ -25,18 +30,15 @@ def main():
     parser.add_argument("object", nargs="+", help="path of an object in both")
     args = parser.parse_args()
 
-    failed = 0
-    print(f"KTAP version 1\n1..{len(args.object)}")
-    for number, name in enumerate(args.object, 1):
+    ktap = Ktap(len(args.object))
+    for name in args.object:
         ours, stock = (disassemble(args.objdump, f"{tree}/{name}") for tree in (args.ours, args.stock))
-        same = ours == stock and len(ours) > 1
-        if not same:
-            for line in list(difflib.unified_diff(stock, ours, "stock", "ours", lineterm="", n=0))[:20]:
-                print(f"# {line}")
-        print(f"{'ok' if same else 'not ok'} {number} {name} in {args.ours}: {len(stock)} lines of stock's code")
-        failed += not same
-    return failed > 0
+        different = list(difflib.unified_diff(stock, ours, "stock", "ours", lineterm="", n=0))[:20]
+        if len(ours) <= 1:
+            different = ["no code"]
+        ktap.result(f"{name} in {args.ours}: {len(stock)} lines of stock's code", different)
+    ktap.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
