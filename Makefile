@@ -120,7 +120,7 @@ help:
 	@echo 'make check-kernel  KUnit, KVM selftests and stress in QEMU, debug kernel included'
 	@echo 'make sabotage      break the library on this machine in known ways; each must fail a test'
 	@echo 'make sabotage-kernel'
-	@echo '                   the same for converted kernels, in QEMU; ONLY=regex picks some'
+	@echo '                   the same for converted kernels, in QEMU; ONLY=regex picks some of either'
 	@echo 'make bench         what aging costs, on the stock kernel and on ours, in instructions'
 	@echo 'make bench-host    what the walker costs per entry, against bare loops'
 	@echo 'make apply KDIR=tree'
@@ -179,13 +179,18 @@ check-host:
 	@$(HOST) check objcheck
 
 # Tests of signals and full disks mostly wait, and leave a CPU to the checks.
-.PHONY: cocci-apply cocci-checks
+cocci_goals := cocci-apply cocci-checks cocci-sabotages cocci-lists
+.PHONY: $(cocci_goals)
 check-cocci: converted
-	@$(MAKE) --no-print-directory -j2 --output-sync=target cocci-apply cocci-checks
+	@$(MAKE) --no-print-directory -j2 --keep-going --output-sync=target $(cocci_goals)
 cocci-apply:
 	@$(SCRIPTS)/test_apply.py --base $(STOCK) --jobs $(JOBS) $(if $(FULL),--full)
 cocci-checks:
 	@$(TESTS)/cocci/run.py --stock $(STOCK) --converted $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
+cocci-sabotages:
+	@$(TESTS)/sabotage.py cocci --only '' --tree $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
+cocci-lists:
+	@$(TESTS)/sabotage.py check-texts --tree $(OURS)
 
 check-static: converted
 	@$(SCRIPTS)/need $(PKGS_static)
@@ -202,13 +207,13 @@ check-kernel: converted
 # Not part of check: each breaks the library or its user in one way, and says which test noticed.
 .PHONY: sabotage
 sabotage:
-	@$(HOST) sabotage
+	@$(HOST) sabotage JOBS=$(JOBS)
 
-# The same for converted kernels, in QEMU: minutes each. ONLY=regex picks by name.
+# The same for converted kernels, in QEMU: minutes each. ONLY=regex picks by name, here and there.
 .PHONY: sabotage-kernel
 sabotage-kernel: converted
 	@$(SCRIPTS)/need $(PKGS_kernel)
-	@$(LAB) ONLY='$(subst ','\'',$(value ONLY))' sabotage
+	@$(LAB) sabotage
 
 # Medians of two boots of each kernel: where instructions are counted, they hardly differ.
 .PHONY: bench

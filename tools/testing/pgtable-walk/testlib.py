@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What tests share: KTAP output, which files of a tree are ours or converted, lists of sabotages."""
-import collections
+"""What tests share: KTAP output, which files of a tree are ours or converted."""
 import os
 import pathlib
 import re
@@ -87,26 +86,6 @@ def fragments(arches, tops=KERNEL_DIRS):
             files += [(path.with_suffix("") / name).relative_to(ROOT).as_posix()
                       for name in re.findall(r"^Fragment: (\S+)$", block, re.M) if wanted(target[1], arches, tops)]
     return files
-
-
-def read_sabotages(path):
-    """Blocks of 'Key: value' lines; all of the text counts."""
-    blocks = []
-    for block in re.split(r"\n\s*\n", re.sub(r"^#.*\n", "", path.read_text(encoding="utf-8"),
-                                             flags=re.M).strip("\n")):
-        fields = collections.defaultdict(list)
-        for line in block.splitlines():
-            key, _, value = line.partition(": ")
-            fields[key].append(value)
-        blocks.append({key: "\n".join(value) for key, value in fields.items()})
-    return blocks
-
-
-def sabotaged(text, sabotage):
-    """The text with its Replace lines replaced by its By lines; ValueError if they aren't there once."""
-    if (count := text.count(sabotage["Replace"])) != 1:
-        raise ValueError(f"{sabotage['File']}: the text to replace is there {count} times: {sabotage['Replace']}")
-    return text.replace(sabotage["Replace"], sabotage.get("By", ""))
 
 
 def need_tree(path, what, names):

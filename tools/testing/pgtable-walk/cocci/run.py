@@ -8,7 +8,7 @@ examples that say "expect" (or "expect N", for N reports), and no other.
 With --stock, a kernel tree without pgtable-walk: that it reports there what
 stock.list says, by file and function, and nothing else.  With --converted, a tree
 that has pgtable-walk: that it reports nothing in the files that are new or
-converted, and does once they are broken as sabotage.list says.
+converted.  Whether it does once they are broken is for ../sabotage.py.
 """
 import argparse
 import collections
@@ -19,68 +19,16 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 # pylint: disable=wrong-import-position
-from testlib import (ARCHES, ROOT, Ktap, converted_files, need_tree, overlay_files,  # noqa: E402
-                     read_sabotages, sabotaged)
+from checks import CHECKS, Check, CheckError  # noqa: E402
+from testlib import ARCHES, Ktap, converted_files, need_tree, overlay_files  # noqa: E402
 
-CHECKS = ROOT / "scripts/coccinelle/pgtable-walk/check"
 EXAMPLES = HERE / "examples"
-REPORT = re.compile(r"(?P<path>[^\s:]+):(?P<line>\d+):\d+-\d+: (?P<text>(ERROR|WARNING): .*)")
 ORG = re.compile(r"\* TODO \[\[view:(?P<path>[^\s:]+)::.*?linb=(?P<line>\d+)::")
 EXPECT = re.compile(r"/\* expect(?: (\d+))? \*/")
-
-
-class CheckError(Exception):
-    """A check that cannot be run; the text says why."""
-
-
-class Check:
-    """One .cocci file."""
-
-    def __init__(self, path):
-        self.path = path
-        self.name = path.stem
-        text = path.read_text(encoding="utf-8")
-        self.modes = re.findall(r"^virtual (\w+)$", text, re.M)
-        options = re.search(r"^// Options: (.+)$", text, re.M)
-        self.options = options[1].split() if options else []
-        self.keywords = re.search(r"^// Keywords: (.+)$", text, re.M)[1].split()
-        self.header = [what for what, pattern in {
-            "SPDX line": r"\A// SPDX-License-Identifier: GPL-2\.0",
-            "/// line": r"^/// \S",
-            "Confidence": r"^// Confidence: (High|Moderate|Low)$",
-            "Keywords": r"^// Keywords: \S",
-            "Options": r"^// Options: --no-includes --include-headers$",
-        }.items() if not re.search(pattern, text, re.M)]
-
-    def run(self, mode, *targets):
-        """What spatch prints in this mode."""
-        quiet = ["--no-show-diff"] if mode in ("org", "report") else []
-        done = subprocess.run(
-            ["spatch", "--very-quiet", "-D", mode, "--cocci-file", self.path, *self.options, *quiet,
-             *targets], capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode or done.stderr.strip():
-            why = done.stderr.strip() or f"spatch ended with {done.returncode}"
-            raise CheckError(f"{self.path.name}, mode {mode}: {why}")
-        return done.stdout
-
-    def reports(self, *targets):
-        """(path, line, text) of all that it reports, in files with its keywords only, as in apply."""
-        targets = [path for path in targets if any(
-            word in pathlib.Path(path).read_text(encoding="utf-8", errors="replace") for word in self.keywords)]
-        if not targets:
-            return []
-        found = []
-        for line in self.run("report", *targets).splitlines():
-            match = REPORT.fullmatch(line)
-            if not match:
-                raise CheckError(f"{self.path.name}: not a report: {line}")
-            found.append((match["path"], int(match["line"]), match["text"]))
-        return found
 
 
 def changed_lines(diff):
@@ -188,20 +136,6 @@ def test_parsed(tree, files):
     return problems or ([] if parsed else [done.stderr or "no functions found"])
 
 
-def test_sabotage(checks, tree, sabotage):
-    source = pathlib.Path(tree, sabotage["File"])
-    try:
-        text = sabotaged(source.read_text(encoding="utf-8"), sabotage)
-    except ValueError as error:
-        return [error]
-    with tempfile.TemporaryDirectory(prefix="pgtable-walk-") as directory:
-        broken = pathlib.Path(directory, source.name)
-        broken.write_text(text, encoding="utf-8")
-        if checks[sabotage["Check"]].reports(broken):
-            return []
-    return [f"{sabotage['File']}: {sabotage['Check']} does not report it"]
-
-
 def main():
     what, _, more = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(description=what, epilog=more,
@@ -232,10 +166,6 @@ def main():
         for check in checks.values():
             tests.append((f"{check.name}.converted", test_converted, check, args.converted, ours + theirs))
         tests.append(("functions.parsed", test_parsed, args.converted, ours))
-        for sabotage in read_sabotages(HERE / "sabotage.list"):
-            if not sabotage["File"].startswith("arch/") or sabotage["File"].split("/")[1] in arches:
-                tests.append((f"{sabotage['Check']}.caught: {sabotage['Name']}", test_sabotage, checks,
-                              args.converted, sabotage))
 
     ktap = Ktap()
     with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:

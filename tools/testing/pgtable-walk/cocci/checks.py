@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The Coccinelle checks, and what runs one."""
+import pathlib
+import re
+import subprocess
+
+CHECKS = pathlib.Path(__file__).resolve().parents[4] / "scripts/coccinelle/pgtable-walk/check"
+REPORT = re.compile(r"(?P<path>[^\s:]+):(?P<line>\d+):\d+-\d+: (?P<text>(ERROR|WARNING): .*)")
+
+
+class CheckError(Exception):
+    """A check that cannot be run; the text says why."""
+
+
+class Check:
+    """One .cocci file."""
+
+    def __init__(self, path):
+        self.path = path
+        self.name = path.stem
+        text = path.read_text(encoding="utf-8")
+        self.modes = re.findall(r"^virtual (\w+)$", text, re.M)
+        options = re.search(r"^// Options: (.+)$", text, re.M)
+        self.options = options[1].split() if options else []
+        self.keywords = re.search(r"^// Keywords: (.+)$", text, re.M)[1].split()
+        self.header = [what for what, pattern in {
+            "SPDX line": r"\A// SPDX-License-Identifier: GPL-2\.0",
+            "/// line": r"^/// \S",
+            "Confidence": r"^// Confidence: (High|Moderate|Low)$",
+            "Keywords": r"^// Keywords: \S",
+            "Options": r"^// Options: --no-includes --include-headers$",
+        }.items() if not re.search(pattern, text, re.M)]
+
+    def run(self, mode, *targets):
+        """What spatch prints in this mode."""
+        quiet = ["--no-show-diff"] if mode in ("org", "report") else []
+        done = subprocess.run(
+            ["spatch", "--very-quiet", "-D", mode, "--cocci-file", self.path, *self.options, *quiet,
+             *targets], capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode or done.stderr.strip():
+            why = done.stderr.strip() or f"spatch ended with {done.returncode}"
+            raise CheckError(f"{self.path.name}, mode {mode}: {why}")
+        return done.stdout
+
+    def reports(self, *targets):
+        """(path, line, text) of all that it reports, in files with its keywords only, as in apply."""
+        targets = [path for path in targets if any(
+            word in pathlib.Path(path).read_text(encoding="utf-8", errors="replace") for word in self.keywords)]
+        if not targets:
+            return []
+        found = []
+        for line in self.run("report", *targets).splitlines():
+            match = REPORT.fullmatch(line)
+            if not match:
+                raise CheckError(f"{self.path.name}: not a report: {line}")
+            found.append((match["path"], int(match["line"]), match["text"]))
+        return found
