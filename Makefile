@@ -179,7 +179,7 @@ check-host:
 	@$(HOST) check objcheck
 
 # Tests of signals and full disks mostly wait, and leave a CPU to the checks.
-cocci_goals := cocci-apply cocci-checks cocci-sabotages cocci-lists
+cocci_goals := cocci-apply cocci-checks cocci-sabotages cocci-lists cocci-arches
 .PHONY: $(cocci_goals)
 check-cocci: converted
 	@$(MAKE) --no-print-directory -j2 --keep-going --output-sync=target $(cocci_goals)
@@ -191,6 +191,8 @@ cocci-sabotages:
 	@$(TESTS)/sabotage.py cocci --only '' --tree $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
 cocci-lists:
 	@$(TESTS)/sabotage.py check-texts --tree $(OURS)
+cocci-arches:
+	@$(TESTS)/architectures.py
 
 check-static: converted
 	@$(SCRIPTS)/need $(PKGS_static)
