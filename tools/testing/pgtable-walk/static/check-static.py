@@ -28,6 +28,8 @@ sys.path.insert(0, str(HERE.parent))
 from testlib import (KERNEL_DIRS, ROOT, SELFTESTS, Ktap, converted_files, fragments, need_tree,  # noqa: E402
                      overlay_files)
 
+# As the lab calls it, so that the debug kernel needs none of these objects built again.
+CC = HERE.parent / "lab/cc.sh"
 API = "include/linux/pgtable_*.h"
 
 # Rules of checkpatch that a diff between two trees, without message and mail header,
@@ -78,7 +80,7 @@ class Tree:
         objects = [name[:-2] + ".o" for name in files if name.endswith(".c") and name not in included]
         done = subprocess.run(
             ["make", "-s", "-C", self.source, f"O={self.build}", f"ARCH={arch}",
-             f"CROSS_COMPILE={self.cross}", f"-j{os.cpu_count()}", "C=2", f"CHECK={HERE / 'sparse'}",
+             f"CROSS_COMPILE={self.cross}", f"CC={CC} {self.cross}gcc", f"-j{os.cpu_count()}", "C=2", f"CHECK={HERE / 'sparse'}",
              *objects], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ValueError(f"make C=2 in {self.build}:\n{done.stderr[-3000:]}")
