@@ -125,7 +125,7 @@ static void must_have_yielded(struct hog hog)
 
 static void drop_all(void *mem)
 {
-	drop(mem, PARTS * part_size());
+	la_drop(mem, PARTS * part_size());
 }
 
 static void test_unmap_yields(void)
@@ -212,7 +212,7 @@ static void test_empty_tables_not_walked(void)
 	la_stats_zero();
 	count_windows();
 	visits = windows();
-	drop(mem, tables * LA_TABLE_SIZE);
+	la_drop(mem, tables * LA_TABLE_SIZE);
 	wait_for_freed(tables);
 	visits = windows() - visits;
 
@@ -428,7 +428,7 @@ static void test_access_fault_marks_no_page(void)
 	la_vm_free(&v);
 }
 
-static struct race_test tests[] = {
+static struct la_race_test tests[] = {
 	{ "unmap_yields",		test_unmap_yields,		no_windows },
 	{ "teardown_yields",		test_teardown_yields,		no_cooperation },
 	{ "empty_tables_not_walked",	test_empty_tables_not_walked,	no_windows },
@@ -441,13 +441,13 @@ int main(int argc, char *argv[])
 {
 	int opt;
 
-	seed = time(NULL);
+	la_seed = time(NULL);
 	while ((opt = getopt(argc, argv, RACE_OPTIONS)) != -1) {
-		if (race_option(tests, ARRAY_SIZE(tests), opt))
+		if (la_race_option(tests, ARRAY_SIZE(tests), opt))
 			continue;
 		printf("usage: %s [-h] [-t seconds] [-n name]...\n", argv[0]);
-		race_help(tests, ARRAY_SIZE(tests));
+		la_race_help(tests, ARRAY_SIZE(tests));
 		return opt == 'h' ? KSFT_PASS : KSFT_FAIL;
 	}
-	race_main(tests, ARRAY_SIZE(tests));
+	la_race_main(tests, ARRAY_SIZE(tests));
 }

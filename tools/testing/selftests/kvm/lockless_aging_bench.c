@@ -217,9 +217,9 @@ static uint64_t lru_command(const char *cmd)
 	ssize_t ret;
 
 	TEST_ASSERT(fd >= 0, "Cannot open " LRU_GEN ": %s", strerror(errno));
-	start = guest_cycles();
+	start = la_guest_cycles();
 	ret = write(fd, cmd, strlen(cmd));
-	start = guest_cycles() - start;
+	start = la_guest_cycles() - start;
 	TEST_ASSERT(ret > 0, "Cannot write '%s' to " LRU_GEN ": %s", cmd, strerror(errno));
 	close(fd);
 	return start;
@@ -389,9 +389,9 @@ static uint64_t mark_idle(struct worker *w, uint64_t *pages)
 			i = first + 1;
 			continue;
 		}
-		start = guest_cycles();
+		start = la_guest_cycles();
 		ret = pwrite(fd, ones, words * 8, pfns[first] / 8);
-		ticks += guest_cycles() - start;
+		ticks += la_guest_cycles() - start;
 		TEST_ASSERT(ret == (ssize_t)words * 8, "Cannot write to " PAGE_IDLE);
 		*pages += words * 64;
 	}
@@ -722,7 +722,7 @@ static struct lap lap_now(void)
 	clock_gettime(idler_clock, &ts);
 	lap.idle_ns = timespec_to_ns(ts);
 	lap.ns = la_now_ns();
-	lap.ticks = guest_cycles();
+	lap.ticks = la_guest_cycles();
 	return lap;
 }
 
@@ -917,12 +917,12 @@ static void measure_contention(const struct mode *mode, unsigned int kind, int v
 	usleep(20000);
 
 	ns = la_now_ns();
-	ticks = guest_cycles();
+	ticks = la_guest_cycles();
 	for (cpu = 0; cpu < vcpus; cpu++)
 		start_thread(&threads[cpu], vcpu_main, (void *)cpu);
 	for (cpu = 0; cpu < vcpus; cpu++)
 		pthread_join(threads[cpu], NULL);
-	ticks = guest_cycles() - ticks;
+	ticks = la_guest_cycles() - ticks;
 	ns = la_now_ns() - ns;
 
 	WRITE_ONCE(contended.stop, true);
@@ -994,7 +994,7 @@ static void measure_clock(void)
 	int i;
 
 	for (i = 0; i < 3; i++) {
-		start = guest_cycles();
+		start = la_guest_cycles();
 #if defined(__x86_64__)
 		asm volatile("1: sub $1, %0\n\tjnz 1b" : "+r" (n));
 #elif defined(__aarch64__)
@@ -1002,7 +1002,7 @@ static void measure_clock(void)
 #else
 		asm volatile("1: addi %0, %0, -1\n\tbnez %0, 1b" : "+r" (n));
 #endif
-		start = guest_cycles() - start;
+		start = la_guest_cycles() - start;
 		n = 1000000;
 		print_result("any", "loop", start, 2 * n, 0);
 	}

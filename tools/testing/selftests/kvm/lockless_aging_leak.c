@@ -67,7 +67,7 @@ static bool run_in_cgroup(bool (*fn)(void))
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		enter_cgroup();
+		la_enter_cgroup();
 		_exit(fn() ? KSFT_PASS : KSFT_FAIL);
 	}
 	TEST_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid, "fork: %s", strerror(errno));
@@ -75,9 +75,9 @@ static bool run_in_cgroup(bool (*fn)(void))
 }
 
 /* Goes on from @base, and leaves there what it ends with. */
-static bool check_vms(const char *name, bool (*fn)(void), struct usage *base)
+static bool check_vms(const char *name, bool (*fn)(void), struct la_usage *base)
 {
-	const struct usage first = *base;
+	const struct la_usage first = *base;
 	unsigned int i;
 	bool same;
 
@@ -85,8 +85,8 @@ static bool check_vms(const char *name, bool (*fn)(void), struct usage *base)
 		if (!run_in_cgroup(fn))
 			return false;
 	/* Less than a page for each VM is slabs and per-CPU stocks. */
-	same = usage_returns(name, first, nr_vms, nr_vms / 2, base);
-	*base = settled();
+	same = la_usage_returns(name, first, nr_vms, nr_vms / 2, base);
+	*base = la_settled();
 	return same;
 }
 
@@ -96,7 +96,7 @@ static bool check_vms(const char *name, bool (*fn)(void), struct usage *base)
 
 static bool check_cycles(const char *name, void (*cycle)(struct la_vm *v, char *mem, int i))
 {
-	struct usage first, last;
+	struct la_usage first, last;
 	struct la_vm v;
 	char *mem;
 	bool same;
@@ -107,11 +107,11 @@ static bool check_cycles(const char *name, void (*cycle)(struct la_vm *v, char *
 	v.step = LA_TABLE_SIZE / 4;
 	for (i = 0; i < NR_PLACES; i++)
 		cycle(&v, mem, i);
-	first = settled();
+	first = la_settled();
 	for (i = 0; i < NR_CYCLES; i++)
 		cycle(&v, mem, NR_PLACES + i);
 	/* A vCPU keeps up to 40 pages for tables in stock; now more of them, now less. */
-	same = usage_returns(name, first, NR_CYCLES, 64, &last);
+	same = la_usage_returns(name, first, NR_CYCLES, 64, &last);
 	la_vm_free(&v);
 	return same;
 }
@@ -155,7 +155,7 @@ static void help(const char *name)
 
 int main(int argc, char *argv[])
 {
-	struct usage base;
+	struct la_usage base;
 	struct la_vm v;
 	char *mem;
 	int opt;
@@ -181,19 +181,19 @@ int main(int argc, char *argv[])
 
 	ksft_print_header();
 	__TEST_REQUIRE(!access("/dev/kvm", R_OK | W_OK), "needs /dev/kvm");
-	__TEST_REQUIRE(make_cgroup("lockless_aging_leak"),
+	__TEST_REQUIRE(la_make_cgroup("lockless_aging_leak"),
 		       "needs cgroup2 with memory at " CGROUP_ROOT);
 	ksft_set_plan(5);
 
 	/* A VM to the end, for the count would not show that it fell below 0. */
-	base = usage();
+	base = la_usage();
 	create_vm(&v, &mem);
-	if (usage().secondary <= base.secondary)
+	if (la_usage().secondary <= base.secondary)
 		ksft_print_msg("SecPageTables does not count a VM's tables here\n");
 
 	/* The first one in the cgroup also makes what stays for good. */
 	TEST_ASSERT(run_in_cgroup(vm_closed), "A VM could not be made");
-	base = settled();
+	base = la_settled();
 	ksft_test_result(check_vms("closed", vm_closed, &base), "tables_freed_when_vm_closed\n");
 	ksft_test_result(check_vms("exited", vm_exits, &base), "tables_freed_when_vmm_exits\n");
 	ksft_test_result(check_vms("killed", vm_is_killed, &base),
@@ -202,6 +202,6 @@ int main(int argc, char *argv[])
 	ksft_test_result(run_in_cgroup(slot_cycles), "no_growth_by_moving_slots\n");
 
 	la_vm_free(&v);
-	remove_cgroup();
+	la_remove_cgroup();
 	ksft_finished();
 }

@@ -8,7 +8,9 @@
  * report: run this on a kernel with KASAN, lockdep and panic_on_warn.
  */
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "lockless_aging_race.h"
 #include "lockless_aging_usage.h"
@@ -34,25 +36,25 @@ static void create_vm(struct la_vm *v, int nr_vcpus, char **mem)
 
 static void fault_in_parallel(struct la_vm *v, char *mem, void (*meanwhile)(uint64_t start_ns))
 {
-	struct faulter f[2];
+	struct la_faulter f[2];
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(f); i++) {
-		f[i] = (struct faulter) {
-			.round = fault_in,
+		f[i] = (struct la_faulter) {
+			.round = la_fault_in,
 			.v = v,
 			.vcpu = i,
 			.gva = LA_GPA + i * test_bytes / 2,
 			.mem = mem + i * test_bytes / 2,
 			.bytes = test_bytes / 2,
 		};
-		faulter_start(&f[i]);
+		la_faulter_start(&f[i]);
 	}
 	if (meanwhile)
 		meanwhile(la_now_ns());
 	for (i = 0; i < ARRAY_SIZE(f); i++)
 		pthread_join(f[i].thread, NULL);
-	agers_end(f[0].rounds + f[1].rounds, "rounds of faulting memory in");
+	la_agers_end(f[0].rounds + f[1].rounds, "rounds of faulting memory in");
 }
 
 static void test_faults(void)
@@ -61,7 +63,7 @@ static void test_faults(void)
 	char *mem;
 
 	create_vm(&v, 2, &mem);
-	agers_start(mem, test_bytes, AGE_ALL);
+	la_agers_start(mem, test_bytes, AGE_ALL);
 	fault_in_parallel(&v, mem, NULL);
 	la_vm_free(&v);
 }
@@ -71,7 +73,7 @@ static void flip_switch(uint64_t start_ns)
 {
 	bool on = true;
 
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		on = !on;
 		la_set_lockless(on);
 		usleep(3000);
@@ -85,18 +87,18 @@ static void test_switch_flips(void)
 	char *mem;
 
 	create_vm(&v, 2, &mem);
-	agers_start(mem, test_bytes, AGE_ALL);
+	la_agers_start(mem, test_bytes, AGE_ALL);
 	fault_in_parallel(&v, mem, flip_switch);
 	la_vm_free(&v);
 }
 
 /* Reads, or writes to, what is there already: only accessed bits are missing. */
-static void touch_again(struct faulter *f)
+static void touch_again(struct la_faulter *f)
 {
 	const uint64_t pages = f->bytes >> LA_PAGE_SHIFT;
 
 	la_vcpu_do(f->v, f->vcpu, f->rounds & 1 ? LA_OP_READ : LA_OP_WRITE, f->gva, pages, 0);
-	must_hold(f->v, f->vcpu, f->gva, pages, 1);
+	la_must_hold(f->v, f->vcpu, f->gva, pages, 1);
 }
 
 /*
@@ -107,7 +109,7 @@ static void touch_again(struct faulter *f)
 static void test_young_faults(void)
 {
 	const uint64_t pages = 16;
-	struct faulter f[2];
+	struct la_faulter f[2];
 	struct la_vm v;
 	char *mem;
 	int i;
@@ -117,9 +119,9 @@ static void test_young_faults(void)
 	la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, 1);
 
 	la_set_stalls(10000, 1);
-	agers_start(mem, test_bytes, AGE_CLEAR);
+	la_agers_start(mem, test_bytes, AGE_CLEAR);
 	for (i = 0; i < ARRAY_SIZE(f); i++) {
-		f[i] = (struct faulter) {
+		f[i] = (struct la_faulter) {
 			.round = touch_again,
 			.v = &v,
 			.vcpu = i,
@@ -128,11 +130,11 @@ static void test_young_faults(void)
 			.bytes = test_bytes,
 			.min_rounds = 4,
 		};
-		faulter_start(&f[i]);
+		la_faulter_start(&f[i]);
 	}
 	for (i = 0; i < ARRAY_SIZE(f); i++)
 		pthread_join(f[i].thread, NULL);
-	agers_end(f[0].rounds + f[1].rounds, "rounds of touching 16 pages");
+	la_agers_end(f[0].rounds + f[1].rounds, "rounds of touching 16 pages");
 
 	/* What is left of it: nothing. */
 	for (i = 0; i < pages; i++) {
@@ -180,19 +182,19 @@ static void test_same_fault(void)
 	test_bytes = t.pages << LA_PAGE_SHIFT;
 	create_vm(&t.v, 2, &mem);
 	pthread_barrier_init(&t.barrier, NULL, 2);
-	agers_start(mem, test_bytes, AGE_ALL);
+	la_agers_start(mem, test_bytes, AGE_ALL);
 	TEST_ASSERT(!pthread_create(&thread, NULL, twin_main, &t), "pthread_create");
 
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
-		drop(mem, test_bytes);
+	while (!la_time_is_up(start_ns)) {
+		la_drop(mem, test_bytes);
 		t.op = rounds++ & 1 ? LA_OP_READ : LA_OP_WRITE;
 		pthread_barrier_wait(&t.barrier);
 		la_vcpu_do(&t.v, 0, LA_OP_STAMP, LA_GPA, t.pages, rounds);
 		pthread_barrier_wait(&t.barrier);
 
 		/* Both wrote to one and the same page. */
-		must_hold(&t.v, rounds & 1, LA_GPA, t.pages, rounds);
+		la_must_hold(&t.v, rounds & 1, LA_GPA, t.pages, rounds);
 		for (page = 0; page < t.pages && t.op == LA_OP_WRITE; page++) {
 			word = ((uint64_t *)(mem + (page << LA_PAGE_SHIFT)))[1];
 			TEST_ASSERT(word == page, "Page %lu lost a write: it holds %#lx", page,
@@ -202,7 +204,7 @@ static void test_same_fault(void)
 	t.stop = true;
 	pthread_barrier_wait(&t.barrier);
 	pthread_join(thread, NULL);
-	agers_end(rounds, "rounds of two vCPUs faulting the same 64 pages in");
+	la_agers_end(rounds, "rounds of two vCPUs faulting the same 64 pages in");
 	la_vm_free(&t.v);
 }
 
@@ -220,7 +222,7 @@ struct dropper {
 static void *dropper_main(void *arg)
 {
 	struct dropper *d = arg;
-	uint64_t rng = seed + 77, first, nr;
+	uint64_t rng = la_seed + 77, first, nr;
 	const uint64_t pages = test_bytes >> LA_PAGE_SHIFT;
 
 	while (!READ_ONCE(d->stop)) {
@@ -240,7 +242,7 @@ static void *dropper_main(void *arg)
 			break;
 		}
 		pthread_mutex_lock(&d->lock);
-		drop(d->mem + (first << LA_PAGE_SHIFT), nr << LA_PAGE_SHIFT);
+		la_drop(d->mem + (first << LA_PAGE_SHIFT), nr << LA_PAGE_SHIFT);
 		d->drops++;
 		pthread_mutex_unlock(&d->lock);
 		sched_yield();
@@ -252,27 +254,27 @@ static void test_unmap(void)
 {
 	struct dropper d = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	const uint64_t pages = test_bytes >> LA_PAGE_SHIFT;
-	uint64_t stamp = 0, start_ns, rng = seed, *out;
+	uint64_t stamp = 0, start_ns, rng = la_seed, *out;
 	DECLARE_BITMAP(map, LA_MAX_PAGES);
 	pthread_t thread;
 	struct la_vm v;
 
 	create_vm(&v, 1, &d.mem);
-	out = add_out(&v, 0);
-	agers_start(d.mem, test_bytes, AGE_ALL);
+	out = la_add_out(&v, 0);
+	la_agers_start(d.mem, test_bytes, AGE_ALL);
 	TEST_ASSERT(!pthread_create(&thread, NULL, dropper_main, &d), "pthread_create");
 
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
-		sparse_map(map, pages, &rng);
+	while (!la_time_is_up(start_ns)) {
+		la_sparse_map(map, pages, &rng);
 		la_vcpu_do_map(&v, 0, LA_OP_STAMP, LA_GPA, pages, ++stamp, map);
 		pthread_mutex_lock(&d.lock);
-		must_match(&v, 0, LA_GPA, d.mem, pages, out, map);
+		la_must_match(&v, 0, LA_GPA, d.mem, pages, out, map);
 		pthread_mutex_unlock(&d.lock);
 	}
 	WRITE_ONCE(d.stop, true);
 	pthread_join(thread, NULL);
-	agers_end(d.drops, "unmapped ranges");
+	la_agers_end(d.drops, "unmapped ranges");
 	la_vm_free(&v);
 }
 
@@ -298,14 +300,14 @@ static void test_table_ends(void)
 	v.step = LA_TABLE_SIZE;
 
 	la_set_stalls(50000, 1);
-	agers_start(mem, test_bytes, AGE_CLEAR | AGE_WHOLE);
+	la_agers_start(mem, test_bytes, AGE_CLEAR | AGE_WHOLE);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, tables, ++rounds);
 		for (i = 0; i < tables; i++)
-			drop(mem + i * LA_TABLE_SIZE, LA_TABLE_SIZE);
+			la_drop(mem + i * LA_TABLE_SIZE, LA_TABLE_SIZE);
 	}
-	agers_end(rounds, "rounds of making and unmapping tables");
+	la_agers_end(rounds, "rounds of making and unmapping tables");
 	la_vm_free(&v);
 }
 
@@ -314,9 +316,9 @@ static void test_memslots(void)
 {
 	const uint64_t gpas[] = { LA_GPA, LA_CHUNK_GPA(2), LA_CHUNK_GPA(4) };
 	const uint64_t pages = test_bytes >> LA_PAGE_SHIFT;
-	uint64_t start_ns, rng = seed, *out, at = 0, changes = 0;
-	struct faulter f = {
-		.round = fault_in, .vcpu = 1, .gva = OTHER_GPA, .bytes = LA_CHUNK_SIZE,
+	uint64_t start_ns, rng = la_seed, *out, at = 0, changes = 0;
+	struct la_faulter f = {
+		.round = la_fault_in, .vcpu = 1, .gva = OTHER_GPA, .bytes = LA_CHUNK_SIZE,
 	};
 	DECLARE_BITMAP(map, LA_MAX_PAGES);
 	struct la_vm v;
@@ -327,25 +329,25 @@ static void test_memslots(void)
 	f.v = &v;
 	f.mem = la_alloc(f.bytes);
 	la_add_slot(&v, OTHER_SLOT, 0, OTHER_GPA, OTHER_GPA, f.mem, f.bytes);
-	out = add_out(&v, 0);
+	out = la_add_out(&v, 0);
 	for (i = 1; i < ARRAY_SIZE(gpas); i++)
 		virt_map(v.vm, gpas[i], gpas[i], pages);
 
-	agers_start(mem, test_bytes, AGE_ALL);
-	faulter_start(&f);
+	la_agers_start(mem, test_bytes, AGE_ALL);
+	la_faulter_start(&f);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
-		sparse_map(map, pages, &rng);
+	while (!la_time_is_up(start_ns)) {
+		la_sparse_map(map, pages, &rng);
 		la_vcpu_do_map(&v, 0, LA_OP_STAMP, gpas[at], pages, ++changes, map);
 		at = changes % ARRAY_SIZE(gpas);
 		/* Without the deletion it is a move. */
 		if (changes & 1)
 			la_del_slot(&v, LA_SLOT);
 		vm_set_user_memory_region(v.vm, LA_SLOT, 0, gpas[at], test_bytes, mem);
-		must_match(&v, 0, gpas[at], mem, pages, out, map);
+		la_must_match(&v, 0, gpas[at], mem, pages, out, map);
 	}
 	pthread_join(f.thread, NULL);
-	agers_end(changes, "slot changes");
+	la_agers_end(changes, "slot changes");
 	la_vm_free(&v);
 }
 
@@ -373,7 +375,7 @@ static void *dirty_vcpu_main(void *arg)
 {
 	DECLARE_BITMAP(map, LA_MAX_PAGES);
 	struct dirty *d = arg;
-	uint64_t rng = seed + 99;
+	uint64_t rng = la_seed + 99;
 	int i;
 
 	while (!READ_ONCE(d->stop)) {
@@ -441,7 +443,7 @@ static void dirty_check_exactly(struct dirty *d, uint64_t *rng)
 static void dirty_log(bool manual)
 {
 	struct dirty *d = calloc(1, sizeof(*d));
-	uint64_t round, start_ns, rng = seed;
+	uint64_t round, start_ns, rng = la_seed;
 	pthread_t thread;
 	int i;
 
@@ -465,10 +467,10 @@ static void dirty_log(bool manual)
 	}
 
 	la_set_stalls(10000, 1);
-	agers_start(d->mem, test_bytes, AGE_ALL);
+	la_agers_start(d->mem, test_bytes, AGE_ALL);
 	TEST_ASSERT(!pthread_create(&thread, NULL, dirty_vcpu_main, d), "pthread_create");
 	start_ns = la_now_ns();
-	for (round = 0; !time_is_up(start_ns); round++) {
+	for (round = 0; !la_time_is_up(start_ns); round++) {
 		dirty_check(d, round);
 		if (round % 4 == 3) {
 			pthread_mutex_lock(&d->vcpu_lock);
@@ -482,7 +484,7 @@ static void dirty_log(bool manual)
 	pthread_join(thread, NULL);
 	dirty_check(d, round);
 	ksft_print_msg("%lu collections\n", round);
-	agers_end(d->batches, "batches of writes");
+	la_agers_end(d->batches, "batches of writes");
 	la_vm_free(&d->v);
 }
 
@@ -543,29 +545,29 @@ static void hugetlb_dirty_log(bool eager_split)
 	mem = la_alloc_hugetlb(HUGE_BYTES);
 	create_huge_vm(&v, mem, eager_split);
 
-	agers_start(mem, HUGE_BYTES, AGE_ALL);
+	la_agers_start(mem, HUGE_BYTES, AGE_ALL);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		/* Huge leaves, to be split. Every other time they come after tables. */
 		if (rounds % 2)
-			drop(mem, HUGE_BYTES);
+			la_drop(mem, HUGE_BYTES);
 		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, pages, ++rounds);
 
 		set_logging(&v, mem, true);
-		must_hold(&v, 0, gpa, pages, rounds);
+		la_must_hold(&v, 0, gpa, pages, rounds);
 		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, pages / 2 + 7, ++rounds);
 		bitmap_zero(log, pages * stride);
 		kvm_vm_get_dirty_log(v.vm, LA_SLOT, log);
 		for (page = 0; page < pages / 2 + 7; page++)
 			TEST_ASSERT(test_bit(page * stride, log),
 				    "Page %lu is not in the dirty log", page * stride);
-		must_hold(&v, 0, gpa, pages / 2 + 7, rounds);
+		la_must_hold(&v, 0, gpa, pages / 2 + 7, rounds);
 
 		set_logging(&v, mem, false);
 		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, pages, ++rounds);
-		must_hold(&v, 0, gpa, pages, rounds);
+		la_must_hold(&v, 0, gpa, pages, rounds);
 	}
-	agers_end(rounds, "rounds of writes");
+	la_agers_end(rounds, "rounds of writes");
 	la_vm_free(&v);
 }
 
@@ -618,7 +620,7 @@ static void *merger_main(void *arg)
 {
 	struct merger *m = arg;
 	char *last = m->mem + HUGE_BYTES - LA_PAGE_SIZE, *any;
-	uint64_t rng = seed + 55;
+	uint64_t rng = la_seed + 55;
 	int ret = 0;
 
 	while (!READ_ONCE(m->stop)) {
@@ -640,7 +642,7 @@ static void *merger_main(void *arg)
 			      mprotect(last, LA_PAGE_SIZE, PROT_READ | PROT_WRITE);
 			break;
 		case 2:
-			drop(last, LA_PAGE_SIZE);
+			la_drop(last, LA_PAGE_SIZE);
 			break;
 		}
 		TEST_ASSERT(!ret, "Cannot split a huge page: %s", strerror(errno));
@@ -665,20 +667,20 @@ static void test_block_transitions(void)
 	ksft_print_msg("KVM maps a huge page of the host by %s\n",
 		       la_test(v.age, m.mem, LA_TABLE_SIZE) > 1 ? "a huge leaf" : "pages");
 
-	agers_start(m.mem, HUGE_BYTES, AGE_ALL);
+	la_agers_start(m.mem, HUGE_BYTES, AGE_ALL);
 	TEST_ASSERT(!pthread_create(&thread, NULL, merger_main, &m), "pthread_create");
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		if (rounds % 8 == 7)
-			drop(m.mem, HUGE_BYTES);
+			la_drop(m.mem, HUGE_BYTES);
 		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, pages, ++rounds);
-		must_hold(&v, 0, gpa, pages, rounds);
-		must_hold(&v, 0, gpa, pages, rounds);
+		la_must_hold(&v, 0, gpa, pages, rounds);
+		la_must_hold(&v, 0, gpa, pages, rounds);
 	}
 	WRITE_ONCE(m.stop, true);
 	pthread_join(thread, NULL);
 	ksft_print_msg("%lu rounds of writes, %lu merges failed\n", rounds, m.failed);
-	agers_end(m.merges, "times pages were merged and split");
+	la_agers_end(m.merges, "times pages were merged and split");
 	la_vm_free(&v);
 }
 
@@ -740,7 +742,7 @@ static void vmm_ager(struct vm_life *life, int fd, char *mem, uint64_t rng)
 
 	begin_when_populated(life);
 	do {
-		calls += age_something(fd, mem, life->bytes, life->ops, &rng);
+		calls += la_age_something(fd, mem, life->bytes, life->ops, &rng);
 	} while (!READ_ONCE(life->stop));
 	__atomic_add_fetch(&life->calls, calls, __ATOMIC_RELAXED);
 	_exit(0);
@@ -785,14 +787,14 @@ static bool age_cgroup(void)
 	TEST_ASSERT(la_read(LRU_GEN, text, sizeof(text)), "Cannot read " LRU_GEN);
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		if (sscanf(line, "memcg %lu %255s", &id, path) == 2) {
-			mine = !strcmp(path, cgroup + strlen(CGROUP_ROOT));
+			mine = !strcmp(path, la_cgroup + strlen(CGROUP_ROOT));
 			if (mine)
 				memcg = id;
 		} else if (mine && sscanf(line, " %lu %*u", &gen) == 1) {
 			seq = gen;
 		}
 	}
-	TEST_ASSERT(memcg, "No cgroup %s in " LRU_GEN, cgroup);
+	TEST_ASSERT(memcg, "No cgroup %s in " LRU_GEN, la_cgroup);
 	snprintf(cmd, sizeof(cmd), "+ %lu 0 %lu 1 1\n", memcg, seq);
 	return !__la_write(LRU_GEN, cmd);
 }
@@ -833,7 +835,7 @@ static void vmm_main(struct vm_life *life, enum vm_end end, uint64_t rng)
 	char *mem;
 	int i, fd;
 
-	enter_cgroup();
+	la_enter_cgroup();
 	mem = la_alloc(life->bytes);
 	/* The agers first, so that they hold no file of the VM. */
 	for (i = 0; i < NR_AGERS; i++) {
@@ -857,7 +859,7 @@ static void vmm_main(struct vm_life *life, enum vm_end end, uint64_t rng)
 	/* A fork unmaps what the guest has. */
 	if (end == END_TWICE && forked())
 		vmm_closer(life, &v, rng);
-	sparse_map(map, pages, &rng);
+	la_sparse_map(map, pages, &rng);
 	__set_bit(0, map);
 	if (!life->unused)
 		la_touch_map(&v, LA_OP_WRITE, LA_GPA, pages, map);
@@ -871,7 +873,7 @@ static void vmm_main(struct vm_life *life, enum vm_end end, uint64_t rng)
 	/* Killed while the guest runs or faults. A single page has to stay, to be young. */
 	while (end == END_KILL) {
 		if (pages > 1)
-			drop(mem, min(life->bytes, LA_CHUNK_SIZE));
+			la_drop(mem, min(life->bytes, LA_CHUNK_SIZE));
 		la_touch_map(&v, LA_OP_WRITE, LA_GPA, pages, map);
 	}
 
@@ -944,11 +946,11 @@ static void vm_lifetime(struct vm_life *life, enum vm_end end, uint64_t *rng)
 
 static void vm_lives(const struct vm_life plan)
 {
-	uint64_t rng = seed, start_ns, vms, calls = 0, other_calls = 0;
-	struct usage base, last;
+	uint64_t rng = la_seed, start_ns, vms, calls = 0, other_calls = 0;
+	struct la_usage base, last;
 	struct vm_life *life;
 
-	TEST_ASSERT(make_cgroup("lockless_aging_stress"), "needs cgroup2 with memory at "
+	TEST_ASSERT(la_make_cgroup("lockless_aging_stress"), "needs cgroup2 with memory at "
 		    CGROUP_ROOT);
 	life = mmap(NULL, sizeof(*life), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(life != MAP_FAILED, "mmap: %s", strerror(errno));
@@ -961,10 +963,10 @@ static void vm_lives(const struct vm_life plan)
 		vm_lifetime(life, plan.end[vms], &rng);
 	}
 	/* There is nothing in the cgroup, and no VM. */
-	base = settled();
+	base = la_settled();
 	la_stats_zero();
 	start_ns = la_now_ns();
-	for (vms = 0; vms < MIN_VMS || (plan.other && !other_calls) || !time_is_up(start_ns);
+	for (vms = 0; vms < MIN_VMS || (plan.other && !other_calls) || !la_time_is_up(start_ns);
 	     vms++) {
 		*life = plan;
 		vm_lifetime(life, plan.end[vms % 2], &rng);
@@ -973,19 +975,19 @@ static void vm_lives(const struct vm_life plan)
 	}
 	ksft_print_msg("%lu aging calls against the ends of %lu VMs, %lu by others\n", calls, vms,
 		       other_calls);
-	must_have_aged(calls, plan.ops);
+	la_must_have_aged(calls, plan.ops);
 
 	/* Less than a page for each VM that ended in one of the two ways. */
-	TEST_ASSERT(usage_returns("cgroup", base, vms, vms / 2 - 1, &last),
+	TEST_ASSERT(la_usage_returns("cgroup", base, vms, vms / 2 - 1, &last),
 		    "Memory of VMs is left");
-	remove_cgroup();
+	la_remove_cgroup();
 }
 
 static const char *no_cgroup(void)
 {
-	bool made = make_cgroup("lockless_aging_stress");
+	bool made = la_make_cgroup("lockless_aging_stress");
 
-	remove_cgroup();
+	la_remove_cgroup();
 	return made ? NULL : "cgroup2 with memory at " CGROUP_ROOT;
 }
 
@@ -1081,13 +1083,13 @@ static void interrupted_vms_main(unsigned int nr)
 	struct itimerspec once = {}, none = {};
 	struct sigaction action = { .sa_handler = on_signal };
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
-	uint64_t start_ns, took_ns = 1000000, rng = seed;
+	uint64_t start_ns, took_ns = 1000000, rng = la_seed;
 	unsigned int made = 0, failed = 0;
 	timer_t timer;
 	int kvm, vm, error, age;
 	char *mem;
 
-	enter_cgroup();
+	la_enter_cgroup();
 	sigaction(SIGUSR1, &action, NULL);
 	mem = la_alloc(LA_CHUNK_SIZE);
 	age = la_age_open();
@@ -1114,7 +1116,7 @@ static void interrupted_vms_main(unsigned int nr)
 		}
 		/* By now there is no VM to be asked. */
 		la_stats_zero();
-		age_something(age, mem, LA_CHUNK_SIZE, AGE_ALL, &rng);
+		la_age_something(age, mem, LA_CHUNK_SIZE, AGE_ALL, &rng);
 		TEST_ASSERT(!la_stats_read().walks, "A VM that is no more was asked");
 	}
 	ksft_print_msg("%u VMs failed, %u came to be\n", failed, made);
@@ -1143,13 +1145,13 @@ static void interrupt_vms(unsigned int nr)
 static bool memory_returns(void)
 {
 	const int64_t most_kb = 3 * MIN_FAILURES * LA_PAGE_SIZE / SZ_1K;
-	struct usage base, last;
+	struct la_usage base, last;
 	int tries;
 
 	for (tries = 0; tries < 4; tries++) {
-		base = settled();
+		base = la_settled();
 		interrupt_vms(MIN_FAILURES);
-		TEST_ASSERT(usage_returns("cgroup", base, MIN_FAILURES, MIN_FAILURES / 2, &last),
+		TEST_ASSERT(la_usage_returns("cgroup", base, MIN_FAILURES, MIN_FAILURES / 2, &last),
 			    "Memory of VMs is left");
 		ksft_print_msg("%ld kB of memory unaccounted for at first, %ld in the end\n",
 			       base.unknown, last.unknown);
@@ -1161,12 +1163,12 @@ static bool memory_returns(void)
 
 static void test_vm_interrupted(void)
 {
-	TEST_ASSERT(make_cgroup("lockless_aging_stress"), "needs cgroup2 with memory at "
+	TEST_ASSERT(la_make_cgroup("lockless_aging_stress"), "needs cgroup2 with memory at "
 		    CGROUP_ROOT);
 	/* A few first, which make what stays for good. */
 	interrupt_vms(10);
 	TEST_ASSERT(memory_returns(), "Memory of VMs is left");
-	remove_cgroup();
+	la_remove_cgroup();
 }
 
 /*
@@ -1179,7 +1181,7 @@ static void test_zapped_stays_zapped(void)
 {
 	const size_t bytes = 64 * LA_PAGE_SIZE;
 	const uint64_t pages = bytes >> LA_PAGE_SHIFT;
-	uint64_t page, gva, stamp = 0, start_ns, rng = seed;
+	uint64_t page, gva, stamp = 0, start_ns, rng = la_seed;
 	struct la_vm v;
 	char *mem;
 
@@ -1188,22 +1190,22 @@ static void test_zapped_stays_zapped(void)
 
 	/* In a window most of the time: there are agers at it when the pages go. */
 	la_set_stalls(10000, 1);
-	agers_start(mem, bytes, AGE_CLEAR);
+	la_agers_start(mem, bytes, AGE_CLEAR);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, ++stamp);
 		if (la_random(&rng) % 2)
 			usleep(la_random(&rng) % 300);
-		drop(mem, bytes);
+		la_drop(mem, bytes);
 
 		stamp++;
 		for (page = 0; page < pages; page++) {
 			gva = LA_GPA + (page << LA_PAGE_SHIFT);
 			*(uint64_t *)(mem + (page << LA_PAGE_SHIFT)) = la_value(stamp, gva);
 		}
-		must_hold(&v, 0, LA_GPA, pages, stamp);
+		la_must_hold(&v, 0, LA_GPA, pages, stamp);
 	}
-	agers_end(stamp / 2, "rounds of unmapping");
+	la_agers_end(stamp / 2, "rounds of unmapping");
 	la_vm_free(&v);
 }
 
@@ -1211,8 +1213,8 @@ static void test_zapped_stays_zapped(void)
 static void test_young_not_invented(void)
 {
 	const uint64_t pages = test_bytes >> LA_PAGE_SHIFT;
-	struct faulter f = {
-		.round = fault_in, .vcpu = 1, .gva = OTHER_GPA, .bytes = LA_CHUNK_SIZE,
+	struct la_faulter f = {
+		.round = la_fault_in, .vcpu = 1, .gva = OTHER_GPA, .bytes = LA_CHUNK_SIZE,
 	};
 	unsigned long *log = bitmap_zalloc(pages);
 	uint64_t start_ns, young, rounds = 0;
@@ -1226,10 +1228,10 @@ static void test_young_not_invented(void)
 	la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, 1);
 	la_clear_pages(v.age, mem, test_bytes);
 
-	agers_start(mem, test_bytes, AGE_TEST);
-	faulter_start(&f);
+	la_agers_start(mem, test_bytes, AGE_TEST);
+	la_faulter_start(&f);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		vm_set_user_memory_region(v.vm, LA_SLOT, KVM_MEM_LOG_DIRTY_PAGES, LA_GPA,
 					  test_bytes, mem);
 		kvm_vm_get_dirty_log(v.vm, LA_SLOT, log);
@@ -1237,7 +1239,7 @@ static void test_young_not_invented(void)
 		rounds++;
 	}
 	pthread_join(f.thread, NULL);
-	agers_end(rounds, "times dirty logging went on and off");
+	la_agers_end(rounds, "times dirty logging went on and off");
 	young = la_test(v.age, mem, test_bytes);
 	TEST_ASSERT(!young, "%lu of %lu pages that nobody touched are young", young, pages);
 	la_vm_free(&v);
@@ -1275,7 +1277,7 @@ static void test_wrprotect_keeps_old(void)
 {
 	/* Each round is a chance for the two to meet; where they stall, few pages will do. */
 	const uint64_t pages = la_has_stalls() ? 16 : DIRTY_PAGES;
-	struct duel d = { .bytes = pages << LA_PAGE_SHIFT, .rng = seed, .stall_ns = 200000 };
+	struct la_duel d = { .bytes = pages << LA_PAGE_SHIFT, .rng = la_seed, .stall_ns = 200000 };
 	struct wrprotect w = { .log = bitmap_zalloc(pages) };
 	uint64_t start_ns, page, young, lost = 0, undone = 0, rounds = 0;
 	struct la_stats stats;
@@ -1287,14 +1289,14 @@ static void test_wrprotect_keeps_old(void)
 
 	la_set_stalls(0, 0);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		la_flush_tlb(&w.v);
 		la_vcpu_do(&w.v, 0, LA_OP_STAMP, LA_GPA, pages, ++rounds);
 		d.step = rounds & 1 ? LA_PAGE_SIZE : 0;
-		stats = duel(&d, collect_log, &w);
+		stats = la_duel(&d, collect_log, &w);
 
 		lost += stats.lost;
-		young = young_leaves(&w.v, d.mem, test_bytes);
+		young = la_young_leaves(&w.v, d.mem, test_bytes);
 		TEST_ASSERT(WRITERS_UNDO_AGING || young <= stats.lost,
 			    "%lu of %lu pages are young again, of which %lu were left so",
 			    young, pages, stats.lost);
@@ -1331,22 +1333,23 @@ static void test_split_races_clear(void)
 	const uint64_t huge_leaves = HUGE_BYTES / LA_TABLE_SIZE;
 	uint64_t start_ns, young, rounds = 0, before = 0, after = 0, met = 0;
 	struct split s = { .mem = la_alloc_hugetlb(HUGE_BYTES) };
-	struct duel d = { .mem = s.mem, .bytes = HUGE_BYTES, .rng = seed, .stall_ns = 20000 };
+	struct la_duel d = { .mem = s.mem, .bytes = HUGE_BYTES, .rng = la_seed, .stall_ns = 20000 };
 	struct la_stats stats;
 
 	create_huge_vm(&s.v, s.mem, true);
 	s.v.step = LA_TABLE_SIZE;
 	la_touch(&s.v, LA_OP_WRITE, LA_TABLE_GPA(0), huge_leaves);
-	TEST_ASSERT(young_leaves(&s.v, s.mem, HUGE_BYTES) == huge_leaves, "No huge leaf to split");
+	TEST_ASSERT(la_young_leaves(&s.v, s.mem, HUGE_BYTES) == huge_leaves,
+		    "No huge leaf to split");
 
 	la_set_stalls(0, 0);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		set_logging(&s.v, s.mem, false);
-		drop(s.mem, HUGE_BYTES);
+		la_drop(s.mem, HUGE_BYTES);
 		la_touch(&s.v, LA_OP_WRITE, LA_TABLE_GPA(0), huge_leaves);
 
-		stats = duel(&d, start_logging, &s);
+		stats = la_duel(&d, start_logging, &s);
 		if (stats.lost || stats.busy)
 			met++;
 		else if (stats.visited == huge_leaves)
@@ -1355,7 +1358,7 @@ static void test_split_races_clear(void)
 			after++;
 		TEST_ASSERT(stats.young || stats.busy, "Round %lu: nothing was young", rounds);
 
-		young = young_leaves(&s.v, s.mem, HUGE_BYTES);
+		young = la_young_leaves(&s.v, s.mem, HUGE_BYTES);
 		TEST_ASSERT(young <= (stats.lost + stats.busy) * LA_TABLE_PAGES,
 			    "Round %lu: %lu pages are young after %lu of %lu leaves were cleared, %lu races lost, %lu busy",
 			    rounds, young, stats.young, stats.visited, stats.lost, stats.busy);
@@ -1367,7 +1370,7 @@ static void test_split_races_clear(void)
 	la_vm_free(&s.v);
 }
 
-static struct race_test tests[] = {
+static struct la_race_test tests[] = {
 	{ "faults",			test_faults },
 	{ "switch_flips",		test_switch_flips },
 	{ "young_faults",		test_young_faults },
@@ -1400,17 +1403,17 @@ static void help(const char *name)
 	printf("usage: %s [-h] [-t seconds] [-m MiB] [-s seed] [-n name]...\n"
 	       " -m: MiB of guest memory, a multiple of %lu (which is the default; most: %lu)\n",
 	       name, 2 * LA_CHUNK_SIZE / SZ_1M, LA_MAX_PAGES * LA_PAGE_SIZE / SZ_1M);
-	race_help(tests, ARRAY_SIZE(tests));
+	la_race_help(tests, ARRAY_SIZE(tests));
 }
 
 int main(int argc, char *argv[])
 {
 	int opt;
 
-	seed = time(NULL);
+	la_seed = time(NULL);
 	test_bytes = 2 * LA_CHUNK_SIZE;
 	while ((opt = getopt(argc, argv, RACE_OPTIONS "m:")) != -1) {
-		if (race_option(tests, ARRAY_SIZE(tests), opt))
+		if (la_race_option(tests, ARRAY_SIZE(tests), opt))
 			continue;
 		if (opt == 'm') {
 			test_bytes = (size_t)atoi_positive("MiB", optarg) * SZ_1M;
@@ -1421,5 +1424,5 @@ int main(int argc, char *argv[])
 		help(argv[0]);
 		return opt == 'h' ? KSFT_PASS : KSFT_FAIL;
 	}
-	race_main(tests, ARRAY_SIZE(tests));
+	la_race_main(tests, ARRAY_SIZE(tests));
 }

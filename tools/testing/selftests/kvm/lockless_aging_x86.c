@@ -277,7 +277,7 @@ static void l2_main(void)
 {
 	for (;;) {
 		vmmcall();
-		guest_run_cmd(&la_cmds[0]);
+		la_guest_run_cmd(&la_cmds[0]);
 	}
 }
 
@@ -380,7 +380,7 @@ static void alias_vm_create(struct alias_vm *a)
 
 	la_vm_create(v, 2);
 	a->mem = la_alloc(PAGES(ALIAS_PAGES));
-	a->out = add_out(v, 0);
+	a->out = la_add_out(v, 0);
 	a->pte_flags = PTE_PRESENT_MASK | PTE_WRITABLE_MASK;
 	la_add_slot(v, LA_SLOT, 0, ALIAS_GPA, ALIAS_GPA, a->mem, PAGES(ALIAS_PAGES));
 	if (nested) {
@@ -546,7 +546,7 @@ static void test_rmap_churn(void)
 {
 	DECLARE_BITMAP(mapped, NR_ALIASES);
 	DECLARE_BITMAP(map, LA_MAX_PAGES);
-	uint64_t start_ns, rng = seed, value = 0, host, rounds = 0;
+	uint64_t start_ns, rng = la_seed, value = 0, host, rounds = 0;
 	unsigned long *log = bitmap_zalloc(ALIAS_PAGES);
 	int i, page, alias, last;
 	bool logging = false;
@@ -554,9 +554,9 @@ static void test_rmap_churn(void)
 
 	alias_vm_create(&a);
 	bitmap_fill(mapped, NR_ALIASES);
-	agers_start(a.mem, PAGES(ALIAS_PAGES), AGE_ALL);
+	la_agers_start(a.mem, PAGES(ALIAS_PAGES), AGE_ALL);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		/* Written through some aliases, the last one of which wins */
 		page = la_random(&rng) % ALIAS_PAGES;
 		bitmap_zero(map, LA_MAX_PAGES);
@@ -581,10 +581,10 @@ static void test_rmap_churn(void)
 
 		switch (la_random(&rng) % 6) {
 		case 0:
-			drop(a.mem + PAGES(page), LA_PAGE_SIZE);
+			la_drop(a.mem + PAGES(page), LA_PAGE_SIZE);
 			break;
 		case 1:
-			drop(a.mem, PAGES(ALIAS_PAGES));
+			la_drop(a.mem, PAGES(ALIAS_PAGES));
 			break;
 		case 2:
 			limit_tables(&a, la_random(&rng) % 2);
@@ -611,9 +611,9 @@ static void test_rmap_churn(void)
 			kvm_vm_get_dirty_log(a.v.vm, LA_SLOT, log);
 		rounds++;
 	}
-	agers_end(rounds, "changes of rmaps");
+	la_agers_end(rounds, "changes of rmaps");
 
-	drop(a.mem, PAGES(ALIAS_PAGES));
+	la_drop(a.mem, PAGES(ALIAS_PAGES));
 	TEST_ASSERT_EQ(count_young(&a.v, a.mem, 0, ALIAS_PAGES), 0);
 	la_vm_free(&a.v);
 }
@@ -638,7 +638,7 @@ static void drop_aliased(void *arg)
 {
 	struct alias_vm *a = arg;
 
-	drop(a->mem, PAGES(SLOW_PAGES));
+	la_drop(a->mem, PAGES(SLOW_PAGES));
 }
 
 static void protect_aliased(void *arg)
@@ -673,8 +673,8 @@ static void test_rmap_changes_meet_ager(void)
 	static void (* const ops[])(void *arg) = {
 		drop_aliased, protect_aliased, zap_tables, unmap_aliases,
 	};
-	struct duel d = {
-		.bytes = PAGES(SLOW_PAGES), .rng = seed, .stall_ns = 100000, .late = true,
+	struct la_duel d = {
+		.bytes = PAGES(SLOW_PAGES), .rng = la_seed, .stall_ns = 100000, .late = true,
 	};
 	uint64_t start_ns, host, rounds = 0, young = 0;
 	struct alias_vm a;
@@ -686,11 +686,11 @@ static void test_rmap_changes_meet_ager(void)
 	d.mem = a.mem;
 	la_set_stalls(0, 0);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns) || rounds < 2 * ARRAY_SIZE(ops)) {
+	while (!la_time_is_up(start_ns) || rounds < 2 * ARRAY_SIZE(ops)) {
 		la_flush_tlb(&a.v);
 		for (page = 0; page < SLOW_PAGES; page++)
 			alias_do(&a, LA_OP_FILL, page, NR_ALIASES, rounds * NR_ALIASES, NULL);
-		young += duel(&d, ops[rounds % ARRAY_SIZE(ops)], &a).young;
+		young += la_duel(&d, ops[rounds % ARRAY_SIZE(ops)], &a).young;
 
 		for (page = 0; page < SLOW_PAGES; page++) {
 			alias_do(&a, LA_OP_COPY, page, NR_ALIASES, 0, NULL);
@@ -861,7 +861,7 @@ static void write_and_collect(struct la_vm *v, char *mem, uint64_t *stamps, uint
 /* Dirty logging splits huge leaves, at once or page by page; without it they recover. */
 static void split_and_recover(bool eager)
 {
-	uint64_t stamps[HUGE_PAGES], start_ns, page, rng = seed, stamp = 0, rounds = 0;
+	uint64_t stamps[HUGE_PAGES], start_ns, page, rng = la_seed, stamp = 0, rounds = 0;
 	unsigned long *log = bitmap_zalloc(HUGE_PAGES);
 	struct la_vm v;
 	char *mem;
@@ -869,9 +869,9 @@ static void split_and_recover(bool eager)
 
 	la_write(PARAM("eager_page_split"), eager ? "Y" : "N");
 	mem = create_huge_vm(&v);
-	agers_start(mem, HUGE_BYTES, AGE_ALL);
+	la_agers_start(mem, HUGE_BYTES, AGE_ALL);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		stamp++;
 		la_vcpu_do(&v, 0, LA_OP_STAMP, HUGE_GPA, HUGE_PAGES, stamp);
 		for (page = 0; page < HUGE_PAGES; page++)
@@ -887,9 +887,9 @@ static void split_and_recover(bool eager)
 
 		/* Every other time the huge leaves are new. */
 		if (rounds++ % 2)
-			drop(mem, HUGE_BYTES);
+			la_drop(mem, HUGE_BYTES);
 	}
-	agers_end(rounds, "splits and recoveries");
+	la_agers_end(rounds, "splits and recoveries");
 	la_vm_free(&v);
 }
 
@@ -1005,7 +1005,7 @@ static void test_dirty_bit_stays(void)
 	TEST_ASSERT_EQ(la_clear_pages(v.age, mem, PAGES(nr)), nr);
 
 	trace_sptes(true);
-	drop(mem, PAGES(nr));
+	la_drop(mem, PAGES(nr));
 	trace_sptes(false);
 	TEST_ASSERT_EQ(read_trace(LA_GPA >> LA_PAGE_SHIFT, nr, must_be_old_and_dirty), nr);
 	la_vm_free(&v);
@@ -1120,7 +1120,7 @@ static const char *no_nx_huge_pages(void)
 static void test_nx_recovery(void)
 {
 	const uint8_t ret = 0xc3;
-	uint64_t start_ns, page, rng = seed, rounds = 0, splits = 0, recovered = 0;
+	uint64_t start_ns, page, rng = la_seed, rounds = 0, splits = 0, recovered = 0;
 	DECLARE_BITMAP(map, LA_MAX_PAGES);
 	struct la_vm v;
 	char *mem;
@@ -1134,14 +1134,14 @@ static void test_nx_recovery(void)
 	for (page = 0; page < HUGE_PAGES; page++)
 		memcpy(mem + PAGES(page) + LA_CODE, &ret, sizeof(ret));
 
-	agers_start(mem, HUGE_BYTES, AGE_ALL);
+	la_agers_start(mem, HUGE_BYTES, AGE_ALL);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns) || !recovered) {
+	while (!la_time_is_up(start_ns) || !recovered) {
 		la_vcpu_do(&v, 0, LA_OP_STAMP, HUGE_GPA, HUGE_PAGES, ++rounds);
 		random_map(map, HUGE_PAGES, 40, &rng);
 		la_vcpu_do_map(&v, 0, LA_OP_CALL, HUGE_GPA, HUGE_PAGES, 0, map);
 		splits += vm_get_stat(v.vm, "nx_lpage_splits");
-		must_hold(&v, 0, HUGE_GPA, HUGE_PAGES, rounds);
+		la_must_hold(&v, 0, HUGE_GPA, HUGE_PAGES, rounds);
 
 		/* Now and then it gets the time for all. */
 		if (rounds % 4)
@@ -1150,13 +1150,13 @@ static void test_nx_recovery(void)
 			usleep(20000);
 		TEST_ASSERT(i < 100, "%lu split huge pages are not put together again",
 			    vm_get_stat(v.vm, "nx_lpage_splits"));
-		must_hold(&v, 0, HUGE_GPA, HUGE_PAGES, rounds);
+		la_must_hold(&v, 0, HUGE_GPA, HUGE_PAGES, rounds);
 		TEST_ASSERT_EQ(vm_get_stat(v.vm, "pages_2m"), HUGE_LEAVES);
 		recovered++;
 	}
 	ksft_print_msg("%lu huge pages seen split, %lu times all recovered\n", splits, recovered);
 	TEST_ASSERT(splits, "No huge page was split");
-	agers_end(rounds, "rounds of executing from huge pages");
+	la_agers_end(rounds, "rounds of executing from huge pages");
 	la_vm_free(&v);
 }
 
@@ -1267,7 +1267,7 @@ static void write_file(struct writer *w, uint64_t *stamps, uint64_t *stamp)
 	la_vm_create(&v, 1);
 	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, w->mem, PAGES(FILE_PAGES));
 
-	agers_start(w->mem, PAGES(FILE_PAGES), AGE_ALL);
+	la_agers_start(w->mem, PAGES(FILE_PAGES), AGE_ALL);
 	w->stop = false;
 	TEST_ASSERT(!pthread_create(&w->thread, NULL, writer_main, w), "pthread_create");
 	for (batches = 0; batches < 20; batches++) {
@@ -1279,7 +1279,7 @@ static void write_file(struct writer *w, uint64_t *stamps, uint64_t *stamp)
 	}
 	WRITE_ONCE(w->stop, true);
 	pthread_join(w->thread, NULL);
-	agers_end(batches, "batches of writes");
+	la_agers_end(batches, "batches of writes");
 
 	if (vm_first)
 		la_vm_free(&v);
@@ -1291,7 +1291,7 @@ static void write_file(struct writer *w, uint64_t *stamps, uint64_t *stamp)
 static void test_writeback_keeps_dirty(void)
 {
 	uint64_t stamps[FILE_PAGES] = {}, stamp = 0, start_ns, page, word, lives = 0;
-	struct writer w = { .fd = open_backing(), .rng = seed };
+	struct writer w = { .fd = open_backing(), .rng = la_seed };
 
 	start_ns = la_now_ns();
 	do {
@@ -1307,7 +1307,7 @@ static void test_writeback_keeps_dirty(void)
 				    page, word, stamps[page]);
 		}
 		lives++;
-	} while (!time_is_up(start_ns));
+	} while (!la_time_is_up(start_ns));
 	ksft_print_msg("%lu VMs, %lu batches of writes, %lu syncs\n", lives, stamp, w.syncs);
 	TEST_ASSERT(w.syncs, "Nothing was written back");
 	close(w.fd);
@@ -1320,10 +1320,10 @@ static void test_writeback_keeps_dirty(void)
 static void slot_changes(bool zap_all)
 {
 	const uint64_t pages = LA_CHUNK_PAGES, other_gpa = LA_TABLE_GPA(8);
-	struct faulter f = {
-		.round = fault_in, .vcpu = 1, .gva = other_gpa, .bytes = LA_CHUNK_SIZE / 4,
+	struct la_faulter f = {
+		.round = la_fault_in, .vcpu = 1, .gva = other_gpa, .bytes = LA_CHUNK_SIZE / 4,
 	};
-	uint64_t start_ns, rng = seed, *out, changes = 0;
+	uint64_t start_ns, rng = la_seed, *out, changes = 0;
 	DECLARE_BITMAP(map, LA_MAX_PAGES);
 	char *mem, *half, *ram = NULL;
 	struct la_vm v;
@@ -1337,18 +1337,18 @@ static void slot_changes(bool zap_all)
 	f.v = &v;
 	f.mem = la_alloc(f.bytes);
 	la_add_slot(&v, LA_SLOT + 1, 0, other_gpa, other_gpa, f.mem, f.bytes);
-	out = add_out(&v, 0);
+	out = la_add_out(&v, 0);
 	if (!no_smm()) {
 		ram = smm_set_up(&v);
 		vm_set_user_memory_region(v.vm, SMM_SLOT(LA_SLOT), 0, LA_GPA, 2 * LA_CHUNK_SIZE,
 					  mem);
 	}
 
-	agers_start(mem, 2 * LA_CHUNK_SIZE, AGE_ALL);
-	faulter_start(&f);
+	la_agers_start(mem, 2 * LA_CHUNK_SIZE, AGE_ALL);
+	la_faulter_start(&f);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
-		sparse_map(map, pages, &rng);
+	while (!la_time_is_up(start_ns)) {
+		la_sparse_map(map, pages, &rng);
 		la_vcpu_do_map(&v, 0, LA_OP_STAMP, LA_GPA, pages, ++changes, map);
 		if (ram && !(changes % 4))
 			smm_write(&v, ram, LA_GPA + PAGES(la_random(&rng) % (2 * pages - 8)), 8);
@@ -1356,10 +1356,10 @@ static void slot_changes(bool zap_all)
 		la_del_slot(&v, LA_SLOT);
 		half = mem + (changes & 1) * LA_CHUNK_SIZE;
 		vm_set_user_memory_region(v.vm, LA_SLOT, 0, LA_GPA, LA_CHUNK_SIZE, half);
-		must_match(&v, 0, LA_GPA, half, pages, out, map);
+		la_must_match(&v, 0, LA_GPA, half, pages, out, map);
 	}
 	pthread_join(f.thread, NULL);
-	agers_end(changes, "slots deleted");
+	la_agers_end(changes, "slots deleted");
 	la_vm_free(&v);
 }
 
@@ -1416,8 +1416,9 @@ static void write_protect(void *arg)
 static uint64_t late_clears(void (*op)(void *arg), uint32_t flags)
 {
 	struct late late = { .mem = la_alloc(LATE_BYTES), .spare = la_alloc(LATE_BYTES) };
-	struct duel d = {
-		.mem = late.mem, .bytes = LATE_BYTES, .rng = seed, .stall_ns = 200000, .late = true,
+	struct la_duel d = {
+		.mem = late.mem, .bytes = LATE_BYTES, .rng = la_seed, .stall_ns = 200000,
+		.late = true,
 	};
 	uint64_t start_ns, young, rounds = 0, lost = 0;
 	struct la_stats stats;
@@ -1427,7 +1428,7 @@ static uint64_t late_clears(void (*op)(void *arg), uint32_t flags)
 	la_add_slot(&late.v, LA_SLOT, flags, LA_GPA, LA_GPA, late.mem, LATE_BYTES);
 	la_set_stalls(0, 0);
 	start_ns = la_now_ns();
-	while (!time_is_up(start_ns)) {
+	while (!la_time_is_up(start_ns)) {
 		late.spare = mmap(at, LATE_BYTES, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		TEST_ASSERT(late.spare == at, "mmap: %s", strerror(errno));
@@ -1435,13 +1436,13 @@ static uint64_t late_clears(void (*op)(void *arg), uint32_t flags)
 		la_flush_tlb(&late.v);
 		la_vcpu_do(&late.v, 0, LA_OP_STAMP, LA_GPA, LATE_PAGES, ++late.stamp);
 
-		stats = duel(&d, op, &late);
+		stats = la_duel(&d, op, &late);
 		lost += stats.lost;
 		young = count_young(&late.v, late.mem, 0, LATE_PAGES);
 		TEST_ASSERT(young >= stats.lost,
 			    "Round %lu: %lu races lost by the ager, and only %lu pages are young",
 			    rounds, stats.lost, young);
-		must_hold(&late.v, 0, LA_GPA, LATE_PAGES, late.stamp);
+		la_must_hold(&late.v, 0, LA_GPA, LATE_PAGES, late.stamp);
 		rounds++;
 	}
 	ksft_print_msg("%lu rounds, %lu races lost by the ager\n", rounds, lost);
@@ -1521,7 +1522,7 @@ static void test_mmio_left_alone(void)
 	la_vm_free(&v);
 }
 
-static struct race_test tests[] = {
+static struct la_race_test tests[] = {
 	{ "smm_pages_aged",	test_smm_pages_aged,	no_smm,		true },
 	{ "smm_pages_aged_by_batch", test_smm_pages_aged_by_batch, no_smm, true },
 	{ "l2_pages_aged",	test_l2_pages_aged,	no_nested_npt,	true },
@@ -1553,16 +1554,16 @@ static void help(const char *name)
 	printf("usage: %s [-h] [-t seconds] [-f file] [-s seed] [-n name]...\n"
 	       " -f: a block device, or a file that is not in memory only; it is overwritten\n"
 	       "     (default: a temporary file in this directory)\n", name);
-	race_help(tests, ARRAY_SIZE(tests));
+	la_race_help(tests, ARRAY_SIZE(tests));
 }
 
 int main(int argc, char *argv[])
 {
 	int opt;
 
-	seed = time(NULL);
+	la_seed = time(NULL);
 	while ((opt = getopt(argc, argv, RACE_OPTIONS "f:")) != -1) {
-		if (race_option(tests, ARRAY_SIZE(tests), opt))
+		if (la_race_option(tests, ARRAY_SIZE(tests), opt))
 			continue;
 		if (opt == 'f') {
 			backing_file = optarg;
@@ -1573,5 +1574,5 @@ int main(int argc, char *argv[])
 	}
 	save_params();
 	atexit(restore_params);
-	race_main(tests, ARRAY_SIZE(tests));
+	la_race_main(tests, ARRAY_SIZE(tests));
 }
