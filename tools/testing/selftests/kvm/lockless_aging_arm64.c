@@ -397,9 +397,7 @@ static void test_access_fault_marks_no_page(void)
 	char *mem;
 	int i;
 
-	la_vm_create(&v, 1);
-	mem = la_alloc(LA_PAGE_SIZE);
-	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, LA_PAGE_SIZE);
+	mem = la_vm_create_mem(&v, 1, LA_PAGE_SIZE);
 	la_touch(&v, LA_OP_WRITE, LA_GPA, 1);
 	pfn = word_of(PAGEMAP, (unsigned long)mem >> LA_PAGE_SHIFT) & (BIT(55) - 1);
 	TEST_ASSERT(pfn, "No page frame number; CAP_SYS_ADMIN is needed");
@@ -439,15 +437,5 @@ static struct la_race_test tests[] = {
 
 int main(int argc, char *argv[])
 {
-	int opt;
-
-	la_seed = time(NULL);
-	while ((opt = getopt(argc, argv, RACE_OPTIONS)) != -1) {
-		if (la_race_option(tests, ARRAY_SIZE(tests), opt))
-			continue;
-		printf("usage: %s [-h] [-t seconds] [-n name]...\n", argv[0]);
-		la_race_help(tests, ARRAY_SIZE(tests));
-		return opt == 'h' ? KSFT_PASS : KSFT_FAIL;
-	}
-	la_race_main(tests, ARRAY_SIZE(tests));
+	la_race_main(argc, argv, tests, ARRAY_SIZE(tests), NULL);
 }

@@ -104,10 +104,8 @@ static void set_up(void)
 	uint64_t pages = hot_pages + cold_pages;
 	int i;
 
-	la_vm_create(&v, 1);
 	mem_bytes = pages << LA_PAGE_SHIFT;
-	mem = la_alloc(mem_bytes);
-	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, mem_bytes);
+	mem = la_vm_create_mem(&v, 1, mem_bytes);
 	fresh_bytes = fresh_pages << LA_PAGE_SHIFT;
 	fresh = la_alloc(fresh_bytes);
 	la_add_slot(&v, FRESH_SLOT, 0, FRESH_GPA, FRESH_GPA, fresh, fresh_bytes);

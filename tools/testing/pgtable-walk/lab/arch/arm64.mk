@@ -11,7 +11,7 @@ arm64_nvhe_QEMU    := qemu-system-aarch64 -M virt,virtualization=on,gic-version=
 arm64_64k_QEMU     := $(arm64_vhe_QEMU)
 arm64_64k_KERNEL   := 64k
 arm64_64k_KUNIT    := pgtable-walk-stage2_own
-arm64_vhe_RUNS     := lockless_aging_mglru
+arm64_vhe_RUNS     := lockless_aging_mglru lockless_aging_reclaim
 arm64_LOOPS        := arch/arm64/kvm/stage2_age.o stage2_age
 arm64_CMDLINE      := console=ttyAMA0
 arm64_KUNIT        := pgtable-walk-stage2_own pgtable-walk-stage2_entries

@@ -17,6 +17,7 @@
 #include "test_util.h"
 #include "ucall_common.h"
 
+#define CGROUP_ROOT	"/sys/fs/cgroup"
 #define LA_DEBUGFS	"/sys/kernel/debug/pgtable_walk/"
 #define LA_AGE		"/sys/kernel/debug/mmu_notifier_age"
 #define LA_STATS	LA_DEBUGFS "stats"
@@ -36,6 +37,7 @@ extern unsigned int la_page_shift;
 
 #define LA_PAGE_SHIFT	la_page_shift
 #define LA_PAGE_SIZE	BIT(LA_PAGE_SHIFT)
+#define PAGES(nr)	((size_t)(nr) << LA_PAGE_SHIFT)
 /* What one last-level table covers, and the size of the smallest huge leaf. */
 #define LA_TABLE_SHIFT	(2 * LA_PAGE_SHIFT - 3)
 #define LA_TABLE_SIZE	BIT(LA_TABLE_SHIFT)
@@ -69,6 +71,7 @@ bool la_read(const char *path, char *text, size_t size);
 const char *la_missing(void);
 bool la_get_lockless(void);
 void la_set_lockless(bool on);
+void la_restore_lockless_at_exit(void);
 bool la_has_stalls(void);
 void la_set_stalls(uint64_t ns, uint64_t one_in);
 
@@ -183,6 +186,7 @@ void la_del_slot(struct la_vm *v, uint32_t slot);
 bool la_mode_fits(int mode);
 void la_vm_create_mode(struct la_vm *v, int nr_vcpus, int mode);
 void la_vm_create(struct la_vm *v, int nr_vcpus);
+char *la_vm_create_mem(struct la_vm *v, int nr_vcpus, size_t bytes);
 bool la_has_tdp_mmu(void);
 const char *la_missing_eager_split(void);
 void la_split_eagerly(struct la_vm *v);
@@ -195,6 +199,20 @@ void la_vcpu_do_map(struct la_vm *v, int vcpu, enum la_op op, uint64_t gva, uint
 void la_touch_map(struct la_vm *v, enum la_op op, uint64_t gva, uint64_t pages,
 		  const unsigned long *map);
 void la_flush_tlb(struct la_vm *v);
+
+/* Whether the notifier is queried by bitmaps, a bit for each page. */
+extern bool la_by_batch;
+
+uint64_t la_batch(struct la_vm *v, const char *op, char *mem, uint64_t page, uint64_t nr,
+		  uint64_t step);
+uint64_t la_count_young(struct la_vm *v, char *mem, uint64_t page, uint64_t nr);
+bool la_clear_some(struct la_vm *v, char *mem, uint64_t page, uint64_t nr);
+uint64_t la_clear_each(struct la_vm *v, char *mem, uint64_t page, uint64_t nr);
+void la_check_locks(void);
+bool la_page_young(struct la_vm *v, char *mem, uint64_t page);
+void la_make_old(struct la_vm *v, void *mem, size_t bytes);
+void la_random_map(unsigned long *map, uint64_t pages, uint32_t percent, uint64_t *rng);
+
 uint32_t la_random(uint64_t *state);
 uint64_t la_now_ns(void);
 

@@ -105,10 +105,15 @@ struct la_race_test {
 	bool wanted;
 };
 
-#define RACE_OPTIONS	"ht:s:n:"
+/* An option of a program beside -t, -s and -n; it takes an argument. */
+struct la_race_option {
+	char letter;
+	const char *help;
+	bool (*take)(const char *arg);
+};
 
-void la_race_help(const struct la_race_test *tests, int nr);
-bool la_race_option(struct la_race_test *tests, int nr, int opt);
-void la_race_main(struct la_race_test *tests, int nr);
+const char *la_no_stalls(void);
+void la_race_main(int argc, char *argv[], struct la_race_test *tests, int nr,
+		  const struct la_race_option *more);
 
 #endif /* SELFTEST_KVM_LOCKLESS_AGING_RACE_H */

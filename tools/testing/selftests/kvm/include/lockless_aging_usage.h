@@ -12,8 +12,6 @@
 
 #include "lockless_aging.h"
 
-#define CGROUP_ROOT	"/sys/fs/cgroup"
-
 extern char la_cgroup[128];
 
 struct la_usage {

@@ -89,6 +89,22 @@ void la_set_lockless(bool on)
 	la_write(LA_SWITCH, on ? "1" : "0");
 }
 
+static bool lockless_before;
+
+static void restore_lockless(void)
+{
+	la_set_lockless(lockless_before);
+}
+
+/* For tests that may not come back. */
+void la_restore_lockless_at_exit(void)
+{
+	if (access(LA_SWITCH, W_OK))
+		return;
+	lockless_before = la_get_lockless();
+	atexit(restore_lockless);
+}
+
 bool la_has_stalls(void)
 {
 	return !access(LA_STALL_NS, W_OK) && !access(LA_STALL_ONE_IN, W_OK);

@@ -289,41 +289,9 @@ uint64_t la_young_leaves(struct la_vm *v, char *mem, size_t bytes)
 	return la_stats_read().young;
 }
 
-void la_race_help(const struct la_race_test *tests, int nr)
+const char *la_no_stalls(void)
 {
-	int i;
-
-	printf(" -t: seconds for each test that races (default: 3)\n"
-	       " -s: seed of what is random (default: from the clock, printed)\n"
-	       " -n: run this test only; may be repeated:\n");
-	for (i = 0; i < nr; i++)
-		printf("     %s\n", tests[i].name);
-}
-
-/* Returns false if it is none of these options, or is -h. */
-bool la_race_option(struct la_race_test *tests, int nr, int opt)
-{
-	int i;
-
-	switch (opt) {
-	case 't':
-		la_seconds = atoi_positive("Seconds", optarg);
-		return true;
-	case 's':
-		la_seed = strtoull(optarg, NULL, 0);
-		return true;
-	case 'n':
-		for (i = 0; i < nr; i++) {
-			if (strcmp(optarg, tests[i].name))
-				continue;
-			tests[i].wanted = true;
-			return true;
-		}
-		fprintf(stderr, "-n %s: no such test, see -h\n", optarg);
-		exit(KSFT_FAIL);
-	default:
-		return false;
-	}
+	return la_has_stalls() ? NULL : LA_STALL_NS " (CONFIG_PGTABLE_WALK_DEBUG)";
 }
 
 static void race_run(const struct la_race_test *test, bool lockless)
@@ -360,13 +328,65 @@ static void race_run(const struct la_race_test *test, bool lockless)
 	ksft_test_result(WIFEXITED(status) && !WEXITSTATUS(status), "%s\n", name);
 }
 
-/* Runs those that are wanted, or all, and exits. */
-void la_race_main(struct la_race_test *tests, int nr)
+static void want(struct la_race_test *tests, int nr, const char *name)
+{
+	int i;
+
+	for (i = 0; i < nr && strcmp(name, tests[i].name); i++)
+		;
+	if (i == nr) {
+		fprintf(stderr, "-n %s: no such test, see -h\n", name);
+		exit(KSFT_FAIL);
+	}
+	tests[i].wanted = true;
+}
+
+static void help(const char *program, const struct la_race_test *tests, int nr,
+		 const struct la_race_option *more)
+{
+	int i;
+
+	printf("usage: %s [options]\n", program);
+	if (more)
+		printf(" -%c: %s\n", more->letter, more->help);
+	printf(" -t: seconds for each test that races (default: 3)\n"
+	       " -s: seed of what is random (default: from the clock, printed)\n"
+	       " -n: run this test only; may be repeated:\n");
+	for (i = 0; i < nr; i++)
+		printf("     %s\n", tests[i].name);
+}
+
+static void options(int argc, char *argv[], struct la_race_test *tests, int nr,
+		    const struct la_race_option *more)
+{
+	char letters[16];
+	int opt;
+
+	snprintf(letters, sizeof(letters), "ht:s:n:%c:", more ? more->letter : '\0');
+	la_seed = time(NULL);
+	while ((opt = getopt(argc, argv, letters)) != -1) {
+		if (opt == 't') {
+			la_seconds = atoi_positive("Seconds", optarg);
+		} else if (opt == 's') {
+			la_seed = strtoull(optarg, NULL, 0);
+		} else if (opt == 'n') {
+			want(tests, nr, optarg);
+		} else if (!more || opt != more->letter || !more->take(optarg)) {
+			help(argv[0], tests, nr, more);
+			exit(opt == 'h' ? KSFT_PASS : KSFT_FAIL);
+		}
+	}
+}
+
+/* Runs the tests that the arguments name, or all, and exits. */
+void la_race_main(int argc, char *argv[], struct la_race_test *tests, int nr,
+		  const struct la_race_option *more)
 {
 	const char *missing = la_missing();
 	int i, plan = 0, wanted = 0;
 	bool lockless;
 
+	options(argc, argv, tests, nr, more);
 	for (i = 0; i < nr; i++)
 		wanted += tests[i].wanted;
 	for (i = 0; i < nr; i++) {

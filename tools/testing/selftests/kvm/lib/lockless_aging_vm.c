@@ -5,6 +5,7 @@
 #include "lockless_aging.h"
 
 struct la_cmd la_cmds[LA_MAX_VCPUS];
+bool la_by_batch;
 
 uint64_t la_guest_cycles(void)
 {
@@ -245,6 +246,16 @@ void la_vm_create(struct la_vm *v, int nr_vcpus)
 	la_vm_create_mode(v, nr_vcpus, la_guest_mode());
 }
 
+/* A VM with so much memory at LA_GPA, which it returns. */
+char *la_vm_create_mem(struct la_vm *v, int nr_vcpus, size_t bytes)
+{
+	char *mem = la_alloc(bytes);
+
+	la_vm_create(v, nr_vcpus);
+	la_add_slot(v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, bytes);
+	return mem;
+}
+
 #ifdef __x86_64__
 bool la_has_tdp_mmu(void)
 {
@@ -366,4 +377,68 @@ void la_flush_tlb(struct la_vm *v)
 	la_touch(v, LA_OP_WRITE, LA_FLUSH_GPA, 1);
 	TEST_ASSERT(la_age(v->age, "flush", v->flush_page, LA_PAGE_SIZE, 0).young,
 		    "A page that the guest just wrote to is not young");
+}
+
+/* How many bits of a batch were young. */
+uint64_t la_batch(struct la_vm *v, const char *op, char *mem, uint64_t page, uint64_t nr,
+		  uint64_t step)
+{
+	return la_age(v->age, op, mem + PAGES(page), PAGES(nr), PAGES(step)).young;
+}
+
+uint64_t la_count_young(struct la_vm *v, char *mem, uint64_t page, uint64_t nr)
+{
+	if (la_by_batch)
+		return la_batch(v, "batch-test", mem, page, nr, 1);
+	return la_test(v->age, mem + PAGES(page), PAGES(nr));
+}
+
+/* In as few calls as it takes. */
+bool la_clear_some(struct la_vm *v, char *mem, uint64_t page, uint64_t nr)
+{
+	if (la_by_batch)
+		return la_batch(v, "batch-clear", mem, page, nr, 1);
+	return la_clear_range(v->age, mem + PAGES(page), PAGES(nr));
+}
+
+/* Returns how many were young. */
+uint64_t la_clear_each(struct la_vm *v, char *mem, uint64_t page, uint64_t nr)
+{
+	if (la_by_batch)
+		return la_batch(v, "batch-clear", mem, page, nr, 1);
+	return la_clear_pages(v->age, mem + PAGES(page), PAGES(nr));
+}
+
+/* What the last steps of a test did to mmu_lock is what the switch says. */
+void la_check_locks(void)
+{
+	struct la_stats stats = la_stats_read();
+
+	TEST_ASSERT(!stats.mmu_lock == la_get_lockless(),
+		    "Aging took mmu_lock %lu times, with the switch %s", stats.mmu_lock,
+		    la_get_lockless() ? "on" : "off");
+}
+
+bool la_page_young(struct la_vm *v, char *mem, uint64_t page)
+{
+	return la_test(v->age, mem + PAGES(page), LA_PAGE_SIZE);
+}
+
+/* Nothing is young after this, and no translation hides the next access. */
+void la_make_old(struct la_vm *v, void *mem, size_t bytes)
+{
+	la_clear_pages(v->age, mem, bytes);
+	la_flush_tlb(v);
+}
+
+/* So many of the pages, and at least one. */
+void la_random_map(unsigned long *map, uint64_t pages, uint32_t percent, uint64_t *rng)
+{
+	uint64_t i;
+
+	bitmap_zero(map, LA_MAX_PAGES);
+	__set_bit(la_random(rng) % pages, map);
+	for (i = 0; i < pages; i++)
+		if (la_random(rng) % 100 < percent)
+			__set_bit(i, map);
 }
