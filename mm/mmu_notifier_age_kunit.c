@@ -280,7 +280,7 @@ static struct kunit_case age_kunit_cases[] = {
 };
 
 static struct kunit_suite age_kunit = {
-	.name = "mmu-notifier-age",
+	.name = "mmu_notifier_age",
 	.init = age_kunit_init,
 	.exit = age_kunit_exit,
 	.test_cases = age_kunit_cases,

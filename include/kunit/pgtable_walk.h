@@ -355,7 +355,7 @@ static struct kunit_case _name##_cases[] = {						\
 	{}										\
 };											\
 static struct kunit_suite _name = {							\
-	.name = "pgtable-walk-" #_name,							\
+	.name = "pgtable_walk_" #_name,							\
 	.init = _name##_init,								\
 	.test_cases = _name##_cases,							\
 }

@@ -586,7 +586,7 @@ static struct kunit_case stage2_entries_cases[] = {
 };
 
 static struct kunit_suite stage2_entries = {
-	.name = "pgtable-walk-stage2_entries",
+	.name = "pgtable_walk_stage2_entries",
 	.test_cases = stage2_entries_cases,
 };
 

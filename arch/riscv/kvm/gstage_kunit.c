@@ -63,7 +63,7 @@ static struct kunit_case gstage_widths_cases[] = {
 };
 
 static struct kunit_suite gstage_widths = {
-	.name = "pgtable-walk-gstage_widths",
+	.name = "pgtable_walk_gstage_widths",
 	.test_cases = gstage_widths_cases,
 };
 

@@ -102,7 +102,7 @@ static struct kunit_case gather_kunit_cases[] = {
 };
 
 static struct kunit_suite gather_kunit = {
-	.name = "pgtable-walk-gather",
+	.name = "pgtable_walk_gather",
 	.init = gather_kunit_init,
 	.exit = gather_kunit_exit,
 	.test_cases = gather_kunit_cases,

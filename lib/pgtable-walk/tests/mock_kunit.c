@@ -300,7 +300,7 @@ static struct kunit_case basics_cases[] = {
 };
 
 static struct kunit_suite basics = {
-	.name = "pgtable-walk-basics",
+	.name = "pgtable_walk_basics",
 	.test_cases = basics_cases,
 };
 

@@ -368,7 +368,7 @@ static struct kunit_case rmap_kunit_cases[] = {
 };
 
 static struct kunit_suite rmap_kunit_suite = {
-	.name = "pgtable-walk-rmaps",
+	.name = "pgtable_walk_rmaps",
 	.init = rmap_kunit_init,
 	.exit = rmap_kunit_exit,
 	.test_cases = rmap_kunit_cases,

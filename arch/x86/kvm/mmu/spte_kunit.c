@@ -411,7 +411,7 @@ static struct kunit_case spte_masks_cases[] = {
 };
 
 static struct kunit_suite spte_masks = {
-	.name = "pgtable-walk-spte_masks",
+	.name = "pgtable_walk_spte_masks",
 	.test_cases = spte_masks_cases,
 };
 

@@ -1244,7 +1244,7 @@ static struct kunit_case stress_cases[] = {
 };
 
 static struct kunit_suite stress = {
-	.name = "pgtable-walk-stress",
+	.name = "pgtable_walk_stress",
 	.test_cases = stress_cases,
 };
 

@@ -26,10 +26,10 @@ x86_module_QEMU    := $(x86_npt_QEMU)
 x86_module_KERNEL  := module
 x86_module_PLANS   := module
 x86_module_LOADS   := gather_kunit pgtable_walk_kunit kvm-amd
-x86_module_RUNS    := lockless_aging_mglru lockless_aging_reclaim pgtable-walk-rmaps.test_all_are_zapped
-x86_module_KUNIT   := pgtable-walk-basics pgtable-walk-gather mmu-notifier-age pgtable-walk-spte_masks
+x86_module_RUNS    := lockless_aging_mglru lockless_aging_reclaim pgtable_walk_rmaps.test_all_are_zapped
+x86_module_KUNIT   := pgtable_walk_basics pgtable_walk_gather mmu_notifier_age pgtable_walk_spte_masks
 x86_RUN            := --lost-once
 x86_npt_RUNS       := lockless_aging_mglru lockless_aging_reclaim
-x86_KUNIT          := pgtable-walk-spte_masks
+x86_KUNIT          := pgtable_walk_spte_masks
 # Kernels in which MGLRU has nobody to ask about more than a page: the same code as stock's.
 x86_AS_STOCK       := 32bit nokvm
