@@ -219,8 +219,7 @@ static __always_inline vpte_t pgtable_leaf_mkold(const struct pgtable_format *fm
 
 /*
  * Why a pass over one table ended.  The level is constant in the pass that has
- * nothing below it, where the time goes.  In the others the first entry was read
- * already, and is not read again.
+ * nothing below it, where the time goes.
  */
 enum __pgtable_walk_exit {
 	PGTABLE_EXIT_END,
@@ -231,8 +230,7 @@ enum __pgtable_walk_exit {
 static __always_inline enum __pgtable_walk_exit
 __pgtable_walk_table(const struct pgtable_format *fmt, enum pgtable_walk_mode mode,
 		     const struct pgtable_walk_ops *ops, struct pgtable_walk *walk,
-		     vpte_t *table, const vpte_t *first_pte, u64 index_mask, unsigned int level,
-		     u64 end)
+		     vpte_t *table, u64 index_mask, unsigned int level, u64 end)
 {
 	const unsigned int shift = pgtable_level_shift(fmt, level);
 	const u64 first_page = walk->next >> shift, last_page = (end - 1) >> shift;
@@ -245,7 +243,7 @@ __pgtable_walk_table(const struct pgtable_format *fmt, enum pgtable_walk_mode mo
 	for (i = first; i <= last; i++) {
 		enum pgtable_walk_next next = PGTABLE_WALK_NEXT;
 		vpte_t *ptep = &table[i];
-		vpte_t pte = first_pte && i == first ? *first_pte : vpte_read(ptep);
+		vpte_t pte = vpte_read(ptep);
 		vpte_t new = pte;
 
 		switch (fmt->kind(pte, level)) {
@@ -329,7 +327,6 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 	const unsigned int top = tree->levels - 1;
 	vpte_t *tables[PGTABLE_MAX_LEVELS];
 	unsigned int level = top;
-	vpte_t pte;
 
 	BUILD_BUG_ON(mode == PGTABLE_WALK_LOCKLESS && (ops->leaf || ops->table_post));
 	BUILD_BUG_ON(mode != PGTABLE_WALK_LOCKLESS && ops->tighten);
@@ -345,9 +342,13 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 		enum __pgtable_walk_exit exit;
 		bool stop;
 
-		/* Straight down, which is all there is to do above a page. */
+		/*
+		 * Straight down, which is all there is to do above a page.  What is no table is
+		 * left to the loop below, which reads it again and starts over.
+		 */
 		while (level) {
 			const u64 index = walk->next >> pgtable_level_shift(fmt, level);
+			vpte_t pte;
 
 			pte = vpte_read(&tables[level][level == top ? index : index & mask]);
 			if (fmt->kind(pte, level) != PGTABLE_TABLE)
@@ -358,10 +359,10 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 		}
 
 		if (level == 0)
-			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[0], NULL,
+			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[0],
 						    top ? mask : ~0ULL, 0, end);
 		else
-			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[level], &pte,
+			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[level],
 						    level == top ? ~0ULL : mask, level, end);
 
 		if (exit == PGTABLE_EXIT_CHILD) {
