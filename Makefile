@@ -121,7 +121,8 @@ help:
 	@echo 'make sabotage      break the library on this machine in known ways; each must fail a test'
 	@echo 'make sabotage-kernel'
 	@echo '                   the same for converted kernels, in QEMU; ONLY=regex picks some of either'
-	@echo 'make bench         what aging costs, on the stock kernel and on ours, in instructions'
+	@echo 'make bench         what aging costs, on the stock kernel and on ours, in instructions;'
+	@echo '                   ONLY=regex picks some'
 	@echo 'make bench-host    what the walker costs per entry, against bare loops'
 	@echo 'make apply KDIR=tree'
 	@echo '                   make a kernel tree one with pgtable-walk; without KDIR, a copy of the base'
@@ -225,7 +226,8 @@ bench: converted
 	@$(HOST) bench-program
 	@$(LAB) $(ARCHES:%=%/bench-kernels)
 	@$(TESTS)/bench/bench.py --arches "$(ARCHES)" --base $(BASE) --build $(BUILD) \
-		--loops $(BUILD)/host/plain/bench --lab '$(AGAIN_LAB)'
+		--loops $(BUILD)/host/plain/bench --lab '$(AGAIN_LAB)' \
+		--only '$(subst ','\'',$(value ONLY))'
 
 .PHONY: bench-host
 bench-host:

@@ -42,7 +42,10 @@ def boot(args, arch, tree, plan, *more):
 
 def measure(args, arch):
     directory = args.build / "bench"
-    plan = write_plan(directory / f"{arch}.plan", figures.CASES)
+    plans = [write_plan(directory / f"{arch}-{number}.plan",
+                        {name: options for name, options in cases.items() if re.search(args.only, name) or
+                         name == "clock"})
+             for number, cases in enumerate(({**figures.CASES, **figures.ONCE}, figures.CASES))]
     contention = write_plan(directory / f"{arch}-contention.plan", figures.CONTENTION)
     fig = figures.Figures()
     lines = []
@@ -59,10 +62,10 @@ def measure(args, arch):
     for number in range(1, args.rounds + 1):
         for tree in kernels:
             say(f"{tree}, round {number} of {args.rounds}")
-            new = boot(args, arch, tree, plan)
+            new = boot(args, arch, tree, plans[min(number - 1, 1)])
             fig.add_boot(new)
             lines += [dict(line, case=case, round=number) for case, line in new]
-            if number < args.rounds:
+            if number < args.rounds or not re.search(args.only, "contend"):
                 continue
             say(f"{tree}, contention")
             new = boot(args, arch, tree, contention, "CONTEND=1")
@@ -73,6 +76,8 @@ def measure(args, arch):
 
 def print_tables(arch, fig):
     tables = [table[1:] for table in figures.tables(fig)]
+    if scale := figures.scale_table(fig):
+        tables.append(scale)
     for title, head, rows in (*tables, *figures.static_tables(fig), *figures.contention_tables(fig)):
         print(f"\n{arch}: {title}")
         for row in (head, *rows):
@@ -92,7 +97,7 @@ def machine(args):
         yield f"emulator, {arch}", first_line(figures.TOOLS[arch][1], "--version")
     yield "repository", first_line("git", "log", "-1", "--format=%h, %cs")
     yield "date", time.strftime("%Y-%m-%d")
-    yield "command", f'make bench ARCHES="{args.arches}"'
+    yield "command", f'make bench ARCHES="{args.arches}"' + (f" ONLY='{args.only}'" if args.only else "")
 
 
 def main():
@@ -102,6 +107,8 @@ def main():
     parser.add_argument("--build", required=True, type=pathlib.Path)
     parser.add_argument("--lab", required=True, help="the command that makes a target of the lab")
     parser.add_argument("--loops", required=True, type=pathlib.Path, help="the benchmark of the library's loop")
+    parser.add_argument("--only", default="", metavar="REGEX", help="cases to measure: " + ", ".join(
+        [*figures.CASES, *figures.ONCE, *figures.CONTENTION]))
     parser.add_argument("--rounds", type=int, default=2, help="boots of each kernel")
     args = parser.parse_args()
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Plots as SVG, and all of a run as one HTML file that needs no other."""
 import html
+import textwrap
 
 import figures
 
@@ -38,7 +39,7 @@ def number(value):
 
 def bars(title, unit, groups, series, colours):
     """Groups of bars.  groups: names; series: name -> values of all groups, None where there is none."""
-    width, height, left, top, bottom = 920, 360, 70, 50, 70
+    width, height, left, top, bottom = 920, 390, 70, 50, 100
     most = max((v for values in series.values() for v in values if v is not None), default=1) * 1.1 or 1
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
            f'height="{height}" font-family="sans-serif" role="img">',
@@ -66,7 +67,8 @@ def bars(title, unit, groups, series, colours):
             out.append(f'<rect x="{x + 1:.1f}" y="{y:.1f}" width="{bar - 2:.1f}" height="{floor - y:.1f}" '
                        f'fill="{colours[name]}"/>')
             out.append(text(x + bar / 2, y - 3, number(values[g]), size=10, extra='fill="#333"'))
-        out.append(text(middle, floor + 18, group))
+        for i, words in enumerate(textwrap.wrap(group, max(8, int(room / 7.5)))):
+            out.append(text(middle, floor + 18 + 15 * i, words))
     x = left
     for name in series:
         words = figures.MODES.get(name, name)
@@ -81,7 +83,7 @@ def plots(arch, fig):
     found = {}
     for case, title in figures.TITLES.items():
         states = [s for s in figures.STATES if any((case, m, s) in fig.samples for m in figures.MODES)]
-        if states:
+        if states and case != "elsewhere":      # where pages and VMs differ too much
             found[f"{arch}-{case}"] = bars(
                 f"{arch}: {title}", "instructions a page", [figures.STATES[s] for s in states],
                 {m: [fig.get(case, m, s) for s in states] for m in figures.MODES
@@ -128,6 +130,9 @@ def page(arches, machine):
             out.append(f"<h3>{html.escape(title)}</h3>")
             out.append(html_table(head, rows))
             out.append(pictures.get(f"{arch}-{case}", ""))
+        if scale := figures.scale_table(fig):
+            out += [f"<h3>{html.escape(scale[0])}</h3>", html_table(*scale[1:]),
+                    "<p>" + " ".join(html.escape(p) for p in figures.SCALE_METHOD) + "</p>"]
         for title, head, rows in figures.static_tables(fig):
             out += [f"<h3>{html.escape(title)}</h3>", html_table(head, rows)]
         if fig.contention:

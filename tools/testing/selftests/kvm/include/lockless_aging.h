@@ -29,7 +29,7 @@
 /* Parts of a batch at most, see lib/pgtable-walk/age_debug.c. */
 #define LA_BATCH_BITS	512
 
-#define LA_MAX_VCPUS	4
+#define LA_MAX_VCPUS	8
 #define LA_MAX_PAGES	8192
 
 /* Page size of the host, and of the guest: 4K, 16K or 64K. */
