@@ -30,7 +30,7 @@ static vpte_t stage2_kunit_addr(phys_addr_t pa, unsigned int page_shift, bool lp
 	return page & 0x0000ffffffffffffULL;
 }
 
-/* The address is that of a page at each level: who takes a block for a table finds it. */
+/* The address is that of a page at each level: a walk that takes a block for a table finds it. */
 static vpte_t stage2_kunit_leaf(vpte_t addr, unsigned int level, unsigned int flavour, bool young,
 				bool lpa2)
 {
@@ -422,7 +422,7 @@ static void test_changes_but_volatile_bits(struct kunit *test)
 	}
 }
 
-/* Ignored by hardware, and so not the ager's either. */
+/* Ignored by hardware, and so not the aging walk's either. */
 static void test_bit_10_of_tables(struct kunit *test)
 {
 	struct pgtable_kunit *t;

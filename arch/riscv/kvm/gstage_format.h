@@ -33,7 +33,7 @@ static __always_inline vpte_t *gstage_child(vpte_t pte)
 	return phys_to_virt(PFN_PHYS((pte & _PAGE_PFN_MASK) >> _PAGE_PFN_SHIFT));
 }
 
-/* Hardware sets A and D if menvcfg.ADUE is on; the lockless ager clears A. */
+/* Hardware sets A and D if menvcfg.ADUE is on; the aging walk clears A. */
 #define GSTAGE_VOLATILE_BITS	(_PAGE_ACCESSED | _PAGE_DIRTY)
 
 static const struct pgtable_format gstage_format = {

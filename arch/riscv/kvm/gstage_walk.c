@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Walks of the G-stage page tables by those who own them: unmap, write-protect, free.
+ * Walks of the G-stage page tables by their owner: unmap, write-protect, free.
  *
- * mmu_lock excludes everybody but hardware and the lockless ager (gstage_age.c).
+ * mmu_lock excludes everybody but hardware and the aging walk (gstage_age.c).
  * These change A and D of leaves, so an entry is taken down by xchg and changed by
  * vpte_update(), never by a store.
  *
@@ -15,7 +15,7 @@
  *	yet: it does before it enters, and before it looks at guest memory by HLV or HLVX
  *	(guest_read.c), so that no access by the guest or by KVM starts from what
  *	it still caches.
- *   -> RCU grace period: no ager can hold a pointer to it
+ *   -> RCU grace period: no aging walk can hold a pointer to it
  *   -> free
  *
  * The end of all tables, when the VM's last reference or the process is gone: no vCPU

@@ -35,7 +35,7 @@ void pgtable_kunit_test_format(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, fmt->kind(young, level), PGTABLE_LEAF);
 			KUNIT_EXPECT_FALSE(test, pgtable_leaf_young(fmt, old));
 			KUNIT_EXPECT_TRUE(test, pgtable_leaf_young(fmt, young));
-			/* An ager may come between a look and a change under the lock. */
+			/* An aging walk may come between a look and a change under the lock. */
 			if (fmt->volatile_bits)
 				KUNIT_EXPECT_EQ(test, (old ^ young) & ~fmt->volatile_bits, 0);
 		}
@@ -171,7 +171,7 @@ void pgtable_kunit_test_one_snapshot_of_a_table(struct kunit *test)
 
 	pgtable_kunit_put_leaf(t, pgtable_kunit_addr(t), 0, true);
 	for (i = 0; t->slots[i].kind == PGTABLE_TABLE; i++) {
-		/* None of these is 0: who follows one ends in the decoy. */
+		/* None of these is 0: a walk that follows one ends in the decoy. */
 		pgtable_kunit_check_snapshot(t, i, t->fmt->leaf(pa, t->slots[i].level, 1, true));
 		pgtable_kunit_check_snapshot(t, i, t->fmt->absent(pa));
 		pgtable_kunit_check_snapshot(t, i, t->fmt->table(pa));

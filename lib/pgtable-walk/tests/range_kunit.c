@@ -43,7 +43,7 @@ void pgtable_kunit_test_no_table(struct kunit *test)
 }
 EXPORT_SYMBOL_GPL(pgtable_kunit_test_no_table);
 
-/* Half a root, as somebody might have read it who tears it down step by step. */
+/* Half a root, as a reader might see it that is torn down step by step. */
 void pgtable_kunit_test_impossible_levels(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;

@@ -115,7 +115,7 @@ void pgtable_kunit_test_unlink_in_small_pieces(struct kunit *test)
 }
 EXPORT_SYMBOL_GPL(pgtable_kunit_test_unlink_in_small_pieces);
 
-/* Whoever unlinks tables on the way out leaves nothing, and looks at none again. */
+/* A walk that unlinks tables on the way out leaves none, and looks at none again. */
 void pgtable_kunit_test_unlink(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Stage-2 entries as others see them who write to them: hyp/pgtable.c, in the kernel
- * and at EL2, and the lockless ager.
+ * Accessors for stage-2 entries, shared by hyp/pgtable.c, in the kernel and at EL2, and
+ * the aging walk.
  *
- * Which bits change under mmu_lock, and who does it:
+ * Bits that change while mmu_lock is held:
  *
  * ===  =============  ==================================================
  * bit  of             changed by
  * ===  =============  ==================================================
- * AF   a valid leaf   hardware sets it (VTCR_EL2.HA); the ager clears it
+ * AF   a valid leaf   hardware sets it (VTCR_EL2.HA); the aging walk clears it
  * ===  =============  ==================================================
  *
  * Nothing else: hardware leaves S2AP alone, for VTCR_EL2.HD is never set, and all
- * software but the ager holds mmu_lock.  So whoever holds it for write can rely on
- * all of an entry but AF, and must not undo what became of that.
+ * software but the aging walk holds mmu_lock.  A writer that holds it can rely on all of
+ * an entry but AF, and must not undo changes of AF.
  */
 #ifndef __ARM64_KVM_STAGE2_PTE_H__
 #define __ARM64_KVM_STAGE2_PTE_H__

@@ -144,7 +144,7 @@ static void test_all_are_visited(struct kunit *test)
 	}
 }
 
-/* The iteration of those who hold mmu_lock, over SPTEs that are all present. */
+/* The iteration of holders of mmu_lock, over SPTEs that are all present. */
 static void test_writers_visit_all(struct kunit *test)
 {
 	struct rmap_kunit *t = test->priv;

@@ -93,7 +93,7 @@ static inline void __kvm_rmap_unlock(struct kvm_rmap_head *head, unsigned long v
 
 #endif /* CONFIG_KVM_MMU_LOCKLESS_AGING */
 
-/* The list, for those who hold mmu_lock; the ager may be looking at it. */
+/* The list, for holders of mmu_lock; the aging walk may be reading it. */
 static inline unsigned long kvm_rmap_get(const struct kvm_rmap_head *head)
 {
 	return atomic_long_read(&head->val) & ~KVM_RMAP_LOCKED;

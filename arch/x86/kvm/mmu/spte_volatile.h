@@ -8,9 +8,9 @@
  * bits                changed by                               to
  * ==================  =======================================  =====================
  * A, D                hardware, if A/D bits are enabled        set
- * A                   the lockless ager (tdp_mmu_age.c,        clear
+ * A                   the aging walk (tdp_mmu_age.c,           clear
  *                     kvm_rmap_age())
- * R, X, saved R/X, W  the ager, if A/D bits are disabled       access-tracked, not W
+ * R, X, saved R/X, W  the walk, if A/D bits are disabled       access-tracked, not W
  * R, X, saved R/X     fast_page_fault(), for direct MMUs       what they were
  * W                   fast_page_fault(), if MMU-writable       set
  * ==================  =======================================  =====================
@@ -21,17 +21,17 @@
  * Holders of mmu_lock exchange a leaf if a plain store could lose more than its age, see
  * spte_has_volatile_bits(), and go by the value that was there: for TLB flushes, and for
  * what they tell the page.  Where A, and D or not W, are set with A/D bits enabled, they
- * store plainly.  That may undo what the ager did to A since they looked, which is as if
+ * store plainly.  That may undo what the walk did to A since they looked, which is as if
  * it had come before: the page counts as used once more.
  *
  * Everything that is not shadow-present, a frozen SPTE and MMIO among it, belongs to the
  * holders of mmu_lock; so do SPTEs that point to tables, of which nobody looks at A.
  *
- * The ager must not mark pages dirty: it may be late, when the page has been written back
+ * The walk must not mark pages dirty: it may be late, when the page has been written back
  * and belongs to somebody else.  So a page is marked when it is mapped, if it can become
  * writable: faults and prefetches still hold mmu_lock and a reference then.  Write-back
  * starts with an invalidation, so that the next write faults, and marks the page again.
- * The ager may therefore take W from an SPTE and tell nobody.
+ * The walk may therefore take W from an SPTE and tell nobody.
  *
  * None of this is for 32-bit kernels: they take mmu_lock to age.
  */
@@ -43,7 +43,7 @@
 #include "spte.h"
 
 /*
- * May R, W and X of a leaf change without mmu_lock?  Where the ager holds it too, only
+ * May R, W and X of a leaf change without mmu_lock?  Where the walk holds it too, only
  * fast_page_fault() changes them, and only if the leaf is access-tracked.
  */
 static inline bool spte_rwx_volatile(u64 spte)

@@ -37,7 +37,7 @@ symbol pte;
  		kvm_pgtable_stage2_free_unlinked(mm_ops, childp, level);
  		return ...;
  	}
-+	/* As it was when broken: an ager or hardware may have come between, but seldom. */
++	/* As it was when broken: an aging walk or hardware may have come between, but seldom. */
 +	stage2_inherit_volatile(mm_ops, childp, level, ctx->old, pte);
  	...>
  }

@@ -26,7 +26,7 @@
 #define LA_LOCKED	"/sys/kernel/debug/kvm/aged_locked"
 #define LA_SWITCH	"/sys/module/kvm/parameters/lockless_aging"
 
-/* Parts of a batch at most, see lib/pgtable-walk/age_debug.c. */
+/* Parts of a batch at most, see mm/mmu_notifier_age_debug.c. */
 #define LA_BATCH_BITS	512
 
 #define LA_MAX_VCPUS	8
