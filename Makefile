@@ -3,12 +3,13 @@
 
 SCRIPTS := scripts/pgtable-walk
 TESTS := tools/testing/pgtable-walk
-ANYWHERE := help apply unapply clean
+ANYWHERE := help apply unapply coccicheck clean
+ON_A_TREE := apply unapply coccicheck
 goals := $(or $(MAKECMDGOALS),help)
 
 # What this file sets for itself cannot be set by others: 'make clean BUILD=/home'.
 foreign := command override $(if $(findstring e,$(firstword -$(MAKEFLAGS))),environment)
-$(foreach v,BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST AGAIN ANYWHERE KNOWN_ARCHES goals CHECKS CURDIR,\
+$(foreach v,BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST AGAIN ANYWHERE ON_A_TREE KNOWN_ARCHES goals CHECKS CURDIR,\
 	$(if $(filter $(foreign),$(origin $(v))),$(error $(v) cannot be set: all that is built goes below build/)))
 ifeq ($(wildcard $(SCRIPTS)/apply.py),)
 $(error this is not the top directory of pgtable-walk: use 'make -C')
@@ -16,7 +17,7 @@ endif
 
 # Values are taken as they are. Recipes get them in their environment, for which make would
 # expand them.
-$(foreach v,ARCHES BASE FULL JOBS ONLY V,$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))))
+$(foreach v,ARCHES BASE FULL JOBS M ONLY V,$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))))
 
 # The demo runs on one architecture, all else on all of them, unless some are named.
 KNOWN_ARCHES := $(sort $(basename $(notdir $(wildcard $(TESTS)/lab/arch/*.mk))))
@@ -39,6 +40,7 @@ number = $(if $(call digits,$(1))$(if $(1),,x),$(error JOBS='$(1)': not a number
 $(call one_of,BASE,6.12)
 $(call one_of,V,0 1)
 $(if $(filter file,$(origin FULL)),,$(call one_of,FULL,0 1))
+$(if $(findstring $$,$(value M)),$(error M='$(value M)': name a directory of the tree))
 $(call number,$(if $(filter file,$(origin JOBS)),$(JOBS),$(value JOBS)))
 override FULL := $(filter 1,$(FULL))
 ifeq ($(shell python3 -c 'import sys; print(sys.version_info >= (3, 8))' 2>&1),False)
@@ -46,21 +48,21 @@ $(error Python 3.8 or newer is needed; python3 is older)
 endif
 endif
 
-# KDIR is the tree of 'apply' and 'unapply', and has no meaning for what checks a copy of the base.
-ifneq ($(filter apply unapply,$(goals)),)
+# KDIR is the tree of these goals, and has no meaning for what checks a copy of the base.
+ifneq ($(filter $(ON_A_TREE),$(goals)),)
 ifeq ($(origin KDIR)$(strip $(value KDIR)),command line)
 $(error KDIR is empty: name the tree: make $(goals) KDIR=tree)
 endif
 endif
 ifneq ($(value KDIR),)
 ifeq ($(filter environment,$(origin KDIR)),)
-ifneq ($(filter-out apply unapply,$(goals)),)
-$(error KDIR is for 'make apply' and 'make unapply' only; '$(filter-out apply unapply,$(goals))' works on a copy of the base)
+ifneq ($(filter-out $(ON_A_TREE),$(goals)),)
+$(error KDIR is for 'make apply', 'make unapply' and 'make coccicheck' only; '$(filter-out $(ON_A_TREE),$(goals))' works on a copy of the base)
 endif
 override KDIR := $(value KDIR)
 export KDIR
 else
-ifneq ($(filter apply unapply,$(goals)),)
+ifneq ($(filter $(ON_A_TREE),$(goals)),)
 $(error KDIR comes from the environment: unset it, or name the tree: make $(goals) KDIR=tree)
 endif
 unexport KDIR
@@ -128,6 +130,10 @@ help:
 	@echo '                   make a kernel tree one with pgtable-walk; without KDIR, a copy of the base'
 	@echo 'make unapply KDIR=tree'
 	@echo '                   give that tree back as it was, with the edits made since'
+	@echo 'make kernel        build a converted kernel for each architecture, as the lab boots it'
+	@echo 'make selftests     build the KVM selftests of the converted tree'
+	@echo 'make coccicheck KDIR=tree M=directory'
+	@echo '                   run the checks for users of the library on a part of a kernel tree'
 	@echo 'make record-stock  boot the stock kernel and record which KVM selftests pass on it'
 	@echo 'make clean         remove build/'
 	@echo
@@ -156,6 +162,26 @@ apply: converted
 unapply:
 	@echo "unapply: name the tree: make unapply KDIR=tree" >&2; exit 1
 endif
+
+.PHONY: kernel selftests
+kernel selftests: converted
+	@$(SCRIPTS)/need $(PKGS_kernel) $(PKGS_cocci)
+	@$(cache_says)
+	@$(LAB) $@
+
+# By the kernel's own target, which finds a relative directory M in the tree. Only what it
+# reports is shown, unless it fails.
+.PHONY: coccicheck
+coccicheck: export M := $(value M)
+coccicheck: $(if $(KDIR),,converted)
+	@tree="$${KDIR:-$(OURS)}"; [ -d "$$tree/$$M" ] || \
+		{ echo "coccicheck: no directory '$$M' in $$tree: name one with M=" >&2; exit 1; }
+	@$(SCRIPTS)/need $(PKGS_cocci)
+	@for check in scripts/coccinelle/pgtable-walk/check/*.cocci; do \
+		out=$$($(MAKE) -s -C "$${KDIR:-$(OURS)}" coccicheck MODE=report COCCI="$(CURDIR)/$$check" \
+			$${M:+M="$$M"} 2>&1) || { printf '%s\n' "$$out" >&2; exit 1; }; \
+		printf '%s\n' "$$out" | sed -n '/^[^ ]*:[0-9][0-9]*:/p'; \
+	done
 
 .PHONY: demo
 demo: override ARCHES := $(demo_arches)

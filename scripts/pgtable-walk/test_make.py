@@ -113,9 +113,11 @@ def test_kdir_is_for_one_tree(b):
     clone.refused("apply", "check", f"KDIR={b.tree}", words=("KDIR is for", "check"))
     clone.refused("unapply", words=("KDIR=tree",))
     for empty in ("", " "):
-        for goal in ("apply", "unapply"):
+        for goal in ("apply", "unapply", "coccicheck"):
             clone.refused(goal, f"KDIR={empty}", words=("KDIR is empty",))
-    for goal in ("apply", "unapply"):
+    clone.refused("coccicheck", f"KDIR={b.tree}", "M=nowhere", words=("nowhere", "M="))
+    clone.refused("coccicheck", f"KDIR={b.tree}", "M=$(shell touch x)", words=("M=",))
+    for goal in ("apply", "unapply", "coccicheck"):
         clone.refused(goal, KDIR=str(b.tree), words=("environment",))
         clone.refused("-e", goal, KDIR=str(b.tree), words=("environment",))
     for args in (("check-cocci",), ("-e", "check-static"), ("check",)):
