@@ -132,28 +132,9 @@ static __always_inline bool vpte_update(vpte_t *ptep, vpte_t *old, vpte_t clear,
 }
 
 /**
- * vpte_freeze() - park an entry for the length of a break-before-make
- * @ptep: the entry
- * @old: as for vpte_update()
- * @frozen: the format's frozen value; the format's predicate calls it busy
- * @volatile_bits: bits in which the entry may differ from the snapshot
- *
- * From here to vpte_unfreeze() the entry belongs to the caller: no walker of any
- * kind may write to it.
- *
- * Context: as for vpte_update().
- * Ordering: full when it succeeds.
- * Return: true if the entry was frozen.
- */
-static __always_inline bool vpte_freeze(vpte_t *ptep, vpte_t *old, vpte_t frozen,
-					vpte_t volatile_bits)
-{
-	return vpte_update(ptep, old, ~(vpte_t)0, frozen, volatile_bits);
-}
-
-/**
  * vpte_unfreeze() - end a break-before-make
- * @ptep: an entry that the caller froze
+ * @ptep: an entry to which the caller gave the format's frozen value, by a cmpxchg such as
+ *	  vpte_update(), and which no walker of any kind may write to since then
  * @new: the value that it holds from now on
  *
  * A store is enough, for a frozen entry has one owner.

@@ -190,18 +190,18 @@ static void test_vpte_update_clears_before_it_sets(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pte, 2 * P | W);
 }
 
-static void test_vpte_freeze(struct kunit *test)
+static void test_vpte_unfreeze(struct kunit *test)
 {
 	vpte_t pte = P | W | V, old = P | W;
 
 	/* Returns what hardware did meanwhile, for that is lost with the entry. */
-	KUNIT_EXPECT_TRUE(test, vpte_freeze(&pte, &old, MOCK_BUSY, V));
+	KUNIT_EXPECT_TRUE(test, vpte_update(&pte, &old, ~(vpte_t)0, MOCK_BUSY, V));
 	KUNIT_EXPECT_EQ(test, pte, MOCK_BUSY);
 	KUNIT_EXPECT_EQ(test, old, P | W | V);
 
 	/* Frozen by somebody else. */
 	old = P | W;
-	KUNIT_EXPECT_FALSE(test, vpte_freeze(&pte, &old, 0, V));
+	KUNIT_EXPECT_FALSE(test, vpte_update(&pte, &old, ~(vpte_t)0, 0, V));
 	KUNIT_EXPECT_EQ(test, pte, MOCK_BUSY);
 	KUNIT_EXPECT_EQ(test, old, MOCK_BUSY);
 
@@ -292,7 +292,7 @@ static struct kunit_case basics_cases[] = {
 	KUNIT_CASE(test_vpte_update_keeps_volatile_bits),
 	KUNIT_CASE(test_vpte_update_refuses_other_changes),
 	KUNIT_CASE(test_vpte_update_clears_before_it_sets),
-	KUNIT_CASE(test_vpte_freeze),
+	KUNIT_CASE(test_vpte_unfreeze),
 	KUNIT_CASE(test_vpte_cmpxchg_and_xchg),
 	KUNIT_CASE(test_root_word),
 	KUNIT_CASE(test_valid_trees),
