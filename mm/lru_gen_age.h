@@ -93,7 +93,9 @@ static inline void lru_gen_age_start(struct lru_gen_age *age, struct mm_struct *
 static inline void lru_gen_age_next(struct lru_gen_age *age, struct mm_struct *mm,
 				    unsigned long addr, unsigned long end)
 {
-	if (PTRS_PER_PTE <= LRU_GEN_AGE_BITS || age->query != LRU_GEN_AGE_MANY ||
+	const bool may_be_more = PTRS_PER_PTE > LRU_GEN_AGE_BITS;
+
+	if (!may_be_more || age->query != LRU_GEN_AGE_MANY ||
 	    addr != mmu_notifier_age_end(&age->range))
 		return;
 
@@ -163,21 +165,32 @@ static inline bool lru_gen_age_clear_pmd(struct lru_gen_age *age, struct vm_area
 }
 
 /* Old entries were left out by then, but for those that are to be queried alone. */
-#define lru_gen_wants_old_pte(mm)	true
+static inline bool lru_gen_wants_old_pte(struct mm_struct *mm)
+{
+	return true;
+}
 #else /* !CONFIG_MMU_NOTIFIER_AGE */
-/* Macros where there are arguments, so that the object code is that without this file. */
+/* Macros where there is an old function, so that the object code is that without this file. */
 struct lru_gen_age {
 };
 
-#define lru_gen_wants_old_pte(mm)			mm_has_notifiers(mm)
-#define lru_gen_age_old(age, addr, young, shift)	false
+#define lru_gen_wants_old_pte(mm)	mm_has_notifiers(mm)
 #define lru_gen_age_clear_pte(age, vma, addr, ptep)	\
 	((void)(age), ptep_clear_young_notify(vma, addr, ptep))
 #define lru_gen_age_clear_pmd(age, vma, addr, pmdp)	\
 	((void)(age), pmdp_clear_young_notify(vma, addr, pmdp))
-#define lru_gen_age_start(age, mm, consult, addr, end)	do { } while (0)
-#define lru_gen_age_next(age, mm, addr, end)		do { } while (0)
-#define lru_gen_age_finish(age, mm)			do { } while (0)
+
+static inline bool lru_gen_age_old(const struct lru_gen_age *age, unsigned long addr,
+				   bool young, unsigned int shift)
+{
+	return false;
+}
+
+static inline void lru_gen_age_start(struct lru_gen_age *age, struct mm_struct *mm, bool consult,
+				     unsigned long addr, unsigned long end) { }
+static inline void lru_gen_age_next(struct lru_gen_age *age, struct mm_struct *mm,
+				    unsigned long addr, unsigned long end) { }
+static inline void lru_gen_age_finish(struct lru_gen_age *age, struct mm_struct *mm) { }
 #endif /* CONFIG_MMU_NOTIFIER_AGE */
 
 #endif /* _MM_LRU_GEN_AGE_H */

@@ -43,10 +43,11 @@ ALLOWED = (
     ("arch/riscv/kvm/gstage_walk.c", "MACRO_ARG_REUSE", "likewise"),
     ("arch/arm64/kvm/stage2_format.h", "MACRO_ARG_REUSE", "a constant"),
     ("arch/x86/kvm/mmu/mmu.c", "MACRO_ARG_REUSE", "an iterator, as before"),
+    ("*/0200-kvm-lockless-aging/vm_stats.h", "LINE_CONTINUATIONS", "the end of a macro"),
     ("*/0615-x86-kvm-rmap-absent-spte/iterator.c", "MACRO_ARG_REUSE", "likewise"),
     ("*/0620-x86-kvm-rmap-lock/iterator.c", "MACRO_ARG_REUSE", "likewise"),
-    ("include/trace/events/pgtable_walk.h", "PARENTHESIS_ALIGNMENT", "the style of trace events"),
-    ("include/trace/events/pgtable_walk.h", "OPEN_ENDED_LINE", "likewise"),
+    ("include/trace/events/*.h", "PARENTHESIS_ALIGNMENT", "the style of trace events"),
+    ("include/trace/events/*.h", "OPEN_ENDED_LINE", "likewise"),
 )
 
 # The same for sparse: file, warning, why.
