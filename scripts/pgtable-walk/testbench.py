@@ -5,6 +5,7 @@ import hashlib
 import multiprocessing
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -290,6 +291,9 @@ def run_test(name):
 
 def run_tests(tests, jobs):
     """Run {name: function(bench)}, print results as KTAP, exit."""
+    # Where a shell ran this in the background, SIGINT is ignored, and programs that the tests
+    # start would ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     TESTS.update(tests)
     ktap = Ktap(len(tests))
     with concurrent.futures.ProcessPoolExecutor(max(1, jobs), multiprocessing.get_context("fork")) as pool:
