@@ -8,9 +8,9 @@
  * what was young in secondary MMUs and what the walk promoted.
  *
  * Only what is promoted is made old: the accessed state of other pages, as of those of other
- * nodes and memcgs, is evidence for other walks.  A page that is used between the two queries
- * is promoted already.  A page that was old in the first query and is used before the second
- * stays young for the next walk.
+ * nodes and memcgs, is evidence for other walks.  If a promoted page is used again before the
+ * second query, that use is cleared too; nothing is lost, as the page was promoted.  A page
+ * that was old in the first query and is used before the second stays young for the next walk.
  *
  * Where queries about many pages are refused, each page is queried alone, as it is without
  * this file.
@@ -23,7 +23,7 @@
 #include <linux/mmu_notifier_age.h>
 
 #ifdef CONFIG_MMU_NOTIFIER_AGE
-/* Entries in one query: a page table of 4K, whatever the size of a page. */
+/* Entries in one query: a page table with pages of 4K; larger tables take several queries. */
 #define LRU_GEN_AGE_BITS	512UL
 
 enum lru_gen_age_query {
@@ -40,8 +40,8 @@ enum lru_gen_age_query {
  * @promoted: those of them that the walk promoted
  *
  * The bitmaps are used with LRU_GEN_AGE_MANY only: most address spaces have no secondary MMU.
- * None comes while the caller holds what keeps its VMA in place, for that takes all locks of
- * the address space.
+ * No subscriber can register meanwhile: mm_take_all_locks() needs the mmap or rmap lock that
+ * the caller holds.
  */
 struct lru_gen_age {
 	enum lru_gen_age_query query;
@@ -67,16 +67,25 @@ static inline void lru_gen_age_test(struct lru_gen_age *age, struct mm_struct *m
 	bitmap_zero(age->promoted, LRU_GEN_AGE_BITS);
 }
 
-/* Make old what was promoted.  It stays young if that is refused all of a sudden. */
+/* Make old what was promoted, page by page if that is refused, though the test was not. */
 static inline void lru_gen_age_finish(struct lru_gen_age *age, struct mm_struct *mm)
 {
+	const struct mmu_notifier_age *range = &age->range;
+	unsigned long bit, addr;
+
 	if (age->query != LRU_GEN_AGE_MANY || bitmap_empty(age->promoted, age->range.nr))
 		return;
 
 	age->range.clear = true;
 	age->range.want = age->promoted;
 	age->range.young = NULL;
-	mmu_notifier_age_range(mm, &age->range);
+	if (likely(!mmu_notifier_age_range(mm, range)))
+		return;
+
+	for_each_set_bit(bit, age->promoted, range->nr) {
+		addr = range->start + (bit << range->shift);
+		mmu_notifier_clear_young(mm, addr, addr + (1UL << range->shift));
+	}
 }
 
 /* Start with the entries from @addr on, as many of them as fit. */
@@ -121,7 +130,7 @@ static inline bool lru_gen_age_alone(const struct lru_gen_age *age, unsigned lon
 		addr >= mmu_notifier_age_end(&age->range));
 }
 
-/* Is an entry old, for all that the walk wants to know? */
+/* Is an entry known to be old in both MMUs, so that the walk can skip it? */
 static inline bool lru_gen_age_old(const struct lru_gen_age *age, unsigned long addr,
 				   bool young, unsigned int shift)
 {
@@ -170,27 +179,19 @@ static inline bool lru_gen_wants_old_pte(struct mm_struct *mm)
 	return true;
 }
 #else /* !CONFIG_MMU_NOTIFIER_AGE */
-/* Macros where there is an old function, so that the object code is that without this file. */
+/* Macros without a use of what they don't need: the object code is that without this file. */
 struct lru_gen_age {
 };
 
-#define lru_gen_wants_old_pte(mm)	mm_has_notifiers(mm)
+#define lru_gen_wants_old_pte(mm)			mm_has_notifiers(mm)
+#define lru_gen_age_old(age, addr, young, shift)	false
 #define lru_gen_age_clear_pte(age, vma, addr, ptep)	\
 	((void)(age), ptep_clear_young_notify(vma, addr, ptep))
 #define lru_gen_age_clear_pmd(age, vma, addr, pmdp)	\
 	((void)(age), pmdp_clear_young_notify(vma, addr, pmdp))
-
-static inline bool lru_gen_age_old(const struct lru_gen_age *age, unsigned long addr,
-				   bool young, unsigned int shift)
-{
-	return false;
-}
-
-static inline void lru_gen_age_start(struct lru_gen_age *age, struct mm_struct *mm, bool consult,
-				     unsigned long addr, unsigned long end) { }
-static inline void lru_gen_age_next(struct lru_gen_age *age, struct mm_struct *mm,
-				    unsigned long addr, unsigned long end) { }
-static inline void lru_gen_age_finish(struct lru_gen_age *age, struct mm_struct *mm) { }
+#define lru_gen_age_start(age, mm, consult, addr, end)	do { } while (0)
+#define lru_gen_age_next(age, mm, addr, end)		do { } while (0)
+#define lru_gen_age_finish(age, mm)			do { } while (0)
 #endif /* CONFIG_MMU_NOTIFIER_AGE */
 
 #endif /* _MM_LRU_GEN_AGE_H */

@@ -21,8 +21,8 @@ MODULE_PARM_DESC(batch, "Query secondary MMUs about many pages in one call (defa
  * @mm: its address space
  * @age: the query
  *
- * Subscribers without the operation that @age stands for know nothing of what was used, as
- * for clear_young() and test_young().
+ * A subscriber without young operations knows nothing of what was used.  One that has some
+ * of them can only be queried page by page.
  *
  * Context: SRCU read section of the mmu notifiers; page-table locks may be held.
  * Return: 0 or -EOPNOTSUPP, see mmu_notifier_age_range().
@@ -32,7 +32,7 @@ int mmu_notifier_age_one(struct mmu_notifier *subscription, struct mm_struct *mm
 {
 	const struct mmu_notifier_ops *ops = subscription->ops;
 
-	if (age->clear ? !ops->clear_young : !ops->test_young)
+	if (!ops->clear_young && !ops->test_young)
 		return 0;
 
 	if (!READ_ONCE(batch) || !ops->age_range)

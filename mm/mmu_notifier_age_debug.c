@@ -13,7 +13,8 @@
  *   test  START END [STEP]	mmu_notifier_test_young() of an address each STEP bytes
  *   batch-clear START END STEP [EVERY]
  *				mmu_notifier_age_range(), a bit for each STEP bytes, a power of
- *				two, of which every EVERY-th is wanted
+ *				two, of which every EVERY-th is wanted; the last bit may stand for
+ *				addresses beyond END, too
  *   batch-test START END STEP [EVERY]
  *				the same, changing nothing
  *
@@ -137,8 +138,7 @@ static int age_run_batch(struct age_file *age, bool clear, u64 start, u64 end, u
 		.want = age->want,
 		.young = age->bits,
 	};
-	unsigned int i;
-	u64 t0;
+	u64 i, t0;
 
 	if (!is_power_of_2(step) || end - start < step || !every)
 		return -EINVAL;

@@ -26,7 +26,7 @@
  *	a root after it was retired, which includes a grace period
  *	(pgtable_root_retire()).  The walk takes no reference on anything.
  * Value
- *	One snapshot per entry.  Kind, child and new value all come from it, and
+ *	One snapshot per decision.  Kind, child and new value all come from it, and
  *	the new value is written by one cmpxchg on it.  So an entry that was
  *	zapped, frozen, split or remapped since stays as it is.
  * Order
@@ -343,8 +343,8 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 		bool stop;
 
 		/*
-		 * Straight down, which is all there is to do above a page.  What is no table is
-		 * left to the loop below, which reads it again and starts over.
+		 * Descend while the entry for @next is a table.  What is no table is left to the
+		 * loop below, which reads it again and decides anew.
 		 */
 		while (level) {
 			const u64 index = walk->next >> pgtable_level_shift(fmt, level);

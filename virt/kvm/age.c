@@ -50,7 +50,7 @@ bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 }
 
 /**
- * kvm_age_gfn_batch() - test which parts of a range of guest memory were used
+ * kvm_age_gfn_batch() - test, or make old, parts of a range of guest memory
  * @kvm: the VM
  * @range: guest frames, all of one memslot; @range->arg.age says which parts of them the
  *	   request is about, in host virtual addresses

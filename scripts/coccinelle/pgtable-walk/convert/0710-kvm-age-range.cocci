@@ -9,7 +9,7 @@
 ///
 /// VMs that cannot be aged without mmu_lock return -EOPNOTSUPP and get one
 /// call per page, as before. The trace events are those of the single calls:
-/// one kvm_age_hva for each range, or one kvm_test_age_hva for each page.
+/// one kvm_age_hva or kvm_test_age_hva for each run of pages.
 // File: include/linux/kvm_host.h
 // Hunks: union kvm_mmu_notifier_arg 1
 // Applied: union kvm_mmu_notifier_arg \bage\b

@@ -92,6 +92,8 @@ static void trace_event(void)
 {
 	const uint64_t pages = 2 * LA_CHUNK_PAGES;
 	uint64_t wanted, young, events = 0, found = 0, cleared = 0;
+	unsigned long start, end;
+	unsigned int shift;
 	struct la_stats stats;
 	const char *line;
 	struct la_vm v;
@@ -108,8 +110,9 @@ static void trace_event(void)
 
 	for (line = strstr(line, "mmu_notifier_age_range: "); line;
 	     line = strstr(line + 1, "mmu_notifier_age_range: ")) {
-		CHECK(sscanf(line, "%*s %7s %*x-%*x shift=%*u wanted=%lu young=%lu ret=%d",
-			     op, &wanted, &young, &ret) == 4);
+		CHECK(sscanf(line, "%*s %7s %lx-%lx shift=%u wanted=%lu young=%lu ret=%d",
+			     op, &start, &end, &shift, &wanted, &young, &ret) == 7);
+		CHECK(start < end && wanted <= (end - start) >> shift);
 		CHECK(!ret);
 		events++;
 		found += young;

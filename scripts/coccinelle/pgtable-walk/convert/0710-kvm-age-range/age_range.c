@@ -17,8 +17,8 @@ static int kvm_mmu_notifier_age_range(struct mmu_notifier *mn, struct mm_struct 
 		return -EOPNOTSUPP;
 
 	/*
-	 * One walk costs less than one for each run of wanted pages, but between huge ones
-	 * there may be as much as a table of pages for each bit.
+	 * One walk costs less than one for each run of wanted pages, but an unwanted huge part
+	 * may hold a whole table of leaves.
 	 */
 	for (; first < age->nr; first = end) {
 		end = age->nr;

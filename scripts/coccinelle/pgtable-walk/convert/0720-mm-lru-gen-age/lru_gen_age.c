@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Test the huge entries from @first on that are in the bitmap, a bit further on. */
+/* Test a run of huge entries: that of @first, and entry i + 1 for each bit i of @bitmap. */
 static void lru_gen_age_start_pmds(struct lru_gen_age *age, struct mm_struct *mm, pmd_t *pmd,
 				   unsigned long first, const unsigned long *bitmap)
 {

@@ -187,7 +187,11 @@ void la_use_in_host(char *mem, uint64_t pages)
 /* Bit 3 of this file: walks query secondary MMUs. */
 void la_consult(bool on)
 {
-	la_write("/sys/kernel/mm/lru_gen/enabled", on ? "0x000f" : "0x0007");
+	char enabled[32] = "";
+
+	la_write(LRU_GEN_ENABLED, on ? "0x000f" : "0x0007");
+	la_read(LRU_GEN_ENABLED, enabled, sizeof(enabled));
+	TEST_ASSERT(!(strtoul(enabled, NULL, 0) & 8) == !on, LRU_GEN_ENABLED " is %s", enabled);
 }
 
 /* To what they are by default, whatever the test before has left. */
@@ -299,7 +303,7 @@ void la_lru_main(int argc, char *argv[], const struct la_lru_test *tests, int nr
 	if (LA_PAGE_SIZE > SZ_4K)
 		ksft_exit_skip("Made for pages of 4K\n");
 
-	la_write(LRU_GEN_ENABLED, "7");
+	la_write(LRU_GEN_ENABLED, "y");
 	la_read(LRU_GEN_ENABLED, enabled, sizeof(enabled));
 	if (!(strtoul(enabled, NULL, 0) & 2))
 		ksft_exit_skip("MGLRU walks no page tables: hardware sets no accessed bits\n");
