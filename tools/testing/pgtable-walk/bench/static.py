@@ -5,11 +5,12 @@ import re
 import subprocess
 import tempfile
 
+import figures
+
 # Of host/bench.c, in its order: name, functions of the library's walk and of the bare loop.
 LOOPS = (("test-old", "walk_test", "bare_test"), ("clear-old", "walk_clear", "bare_clear"),
          ("clear-young", "walk_clear", "bare_clear"))
 LEAVES = 32 * 512
-CROSS = {"arm64": "aarch64-linux-gnu-", "riscv": "riscv64-linux-gnu-", "x86": ""}
 OBJECTS = {
     "all": ("mm/vmscan.o", "mm/rmap.o", "mm/mmu_notifier.o", "virt/kvm/kvm_main.o"),
     "arm64": ("arch/arm64/kvm/mmu.o", "arch/arm64/kvm/hyp/pgtable.o"),
@@ -29,6 +30,11 @@ def output(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
 
 
+def tool(arch, name):
+    """A tool of the architecture, which is named as its compiler is."""
+    return figures.TOOLS[arch][0][:-len("gcc")] + name
+
+
 def loops(program):
     """Comparison -> instructions a leaf of the library and of the bare loop, counted by callgrind."""
     found = {}
@@ -46,13 +52,13 @@ def loops(program):
 
 def text_bytes(arch, kernel):
     """Bytes of code in a kernel."""
-    return int(output(CROSS[arch] + "size", str(kernel / "vmlinux")).splitlines()[1].split()[0])
+    return int(output(tool(arch, "size"), str(kernel / "vmlinux")).splitlines()[1].split()[0])
 
 
 def frames(arch, path):
     """Function -> bytes of the stack that it takes at its beginning."""
     found, name, body = {}, None, 0
-    for line in output(CROSS[arch] + "objdump", "-d", "--no-show-raw-insn", str(path)).splitlines():
+    for line in output(tool(arch, "objdump"), "-d", "--no-show-raw-insn", str(path)).splitlines():
         if match := re.match(r"[0-9a-f]+ <(.*)>:$", line):
             name, body = match[1], 0
             found[name] = 0

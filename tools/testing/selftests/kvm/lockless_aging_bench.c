@@ -604,30 +604,19 @@ static void measure_idle(void)
  * one, and kept.
  */
 
-static void swap_on(void)
+/* A RAM disk allocates its pages when they are written to first. */
+static void fill_disk(const char *path)
 {
-	struct {
-		char boot[1024];
-		uint32_t version, last_page, nr_bad;
-	} *header;
 	char *page = calloc(1, LA_PAGE_SIZE);
-	int fd = open(opt.swap, O_RDWR);
+	int fd = open(path, O_RDWR);
 	off_t bytes = lseek(fd, 0, SEEK_END), offset;
 
-	TEST_ASSERT(page && bytes > 0, "Cannot use %s: %s", opt.swap, strerror(errno));
-	/* A RAM disk allocates its pages when they are written to first. */
+	TEST_ASSERT(page && bytes > 0, "Cannot use %s: %s", path, strerror(errno));
 	for (offset = 0; offset < bytes; offset += LA_PAGE_SIZE)
 		TEST_ASSERT(pwrite(fd, page, LA_PAGE_SIZE, offset) == LA_PAGE_SIZE,
-			    "Cannot write to %s: %s", opt.swap, strerror(errno));
-	header = (void *)page;
-	header->version = 1;
-	header->last_page = (bytes >> LA_PAGE_SHIFT) - 1;
-	memcpy(page + LA_PAGE_SIZE - 10, "SWAPSPACE2", 10);
-	TEST_ASSERT(pwrite(fd, page, LA_PAGE_SIZE, 0) == LA_PAGE_SIZE && !fsync(fd),
-		    "Cannot write to %s: %s", opt.swap, strerror(errno));
+			    "Cannot write to %s: %s", path, strerror(errno));
 	close(fd);
 	free(page);
-	TEST_ASSERT(!swapon(opt.swap, 0), "swapon %s: %s", opt.swap, strerror(errno));
 }
 
 /* A line of /proc/meminfo. */
@@ -679,7 +668,8 @@ static void measure_evict(void)
 	int round, i;
 
 	TEST_ASSERT(opt.swap, "Evicts to a swap device, see -s");
-	swap_on();
+	fill_disk(opt.swap);
+	la_swap_on(opt.swap);
 	for (round = 0; round < opt.rounds; round++)
 		while ((mode = next_mode(mode)))
 			for (i = 0; i < 2; i++)
@@ -842,11 +832,11 @@ static void measure_elsewhere(void)
 }
 
 /*
- * vCPUs that fault while others age the memory of their process.  Agers of another process
- * take as much of the machine's CPUs, but none of what this VM needs.
+ * vCPUs that fault while others age the memory of their process.  Those that age another
+ * process take as much of the machine's CPUs, but none of what this VM needs.
  */
 
-static const char * const agers[] = { "none", "elsewhere", "one", "two" };
+static const char * const aging[] = { "none", "elsewhere", "one", "two" };
 
 #define FRESH_PAGES	512UL
 #define FRESH_GPA(cpu)	(SLOT_GPA + SZ_512M + (cpu) * (uint64_t)SZ_8M)
@@ -897,7 +887,7 @@ static void start_thread(pthread_t *thread, void *(*fn)(void *arg), void *arg)
 
 static void measure_contention(const struct mode *mode, unsigned int kind, int vcpus)
 {
-	const bool pass = strcmp(agers[kind], "none"), idle = is(agers[kind], "two");
+	const bool pass = strcmp(aging[kind], "none"), idle = is(aging[kind], "two");
 	uint64_t *all = calloc(vcpus * FRESH_PAGES, sizeof(*all)), ticks, ns;
 	pthread_t threads[LA_MAX_VCPUS], pass_thread, idle_thread;
 	const int nr = vcpus * FRESH_PAGES;
@@ -906,7 +896,7 @@ static void measure_contention(const struct mode *mode, unsigned int kind, int v
 	for (cpu = 0; cpu < vcpus; cpu++)
 		TEST_ASSERT(!madvise(contended.fresh[cpu], FRESH_PAGES << LA_PAGE_SHIFT,
 				     MADV_DONTNEED), "MADV_DONTNEED");
-	group = is(agers[kind], "elsewhere") ? contended.other_group : contended.own_group;
+	group = is(aging[kind], "elsewhere") ? contended.other_group : contended.own_group;
 	contended.stop = false;
 	contended.passes = 0;
 	zero_counters();
@@ -934,7 +924,7 @@ static void measure_contention(const struct mode *mode, unsigned int kind, int v
 		memcpy(all + cpu * FRESH_PAGES, contended.latency[cpu], FRESH_PAGES * sizeof(*all));
 	qsort(all, nr, sizeof(*all), cmp_u64);
 
-	begin_result(mode->name, agers[kind]);
+	begin_result(mode->name, aging[kind]);
 	printf(", \"ticks\": %lu, \"pages\": %d, \"found\": %lu, \"vcpus\": %d", ticks, nr,
 	       contended.passes, vcpus);
 	printf(", \"ns\": %lu, \"p50\": %lu, \"p99\": %lu", ns, all[nr / 2],
@@ -981,7 +971,7 @@ static void measure_contend(void)
 	for (round = 0; round < opt.rounds; round++)
 		while ((mode = next_mode(mode)))
 			for (cpu = 1; cpu <= LA_MAX_VCPUS; cpu *= 2)
-				for (kind = 0; kind < ARRAY_SIZE(agers); kind++)
+				for (kind = 0; kind < ARRAY_SIZE(aging); kind++)
 					measure_contention(mode, kind, cpu);
 	la_vm_free(v);
 	end_workers();

@@ -107,7 +107,7 @@ static void dirty_log(bool manual)
 	pthread_t thread;
 	int i;
 
-	/* Few pages, so that agers and write protection often meet at one. */
+	/* Few pages, so that aging threads and write protection often meet at one. */
 	d->manual = manual;
 	d->pages = DIRTY_PAGES;
 	d->value = calloc(d->pages, sizeof(*d->value));
@@ -126,7 +126,7 @@ static void dirty_log(bool manual)
 	}
 
 	la_set_stalls(10000, 1);
-	la_agers_start(d->mem, PAGES(d->pages), AGE_ALL);
+	la_aging_start(d->mem, PAGES(d->pages), AGE_ALL);
 	TEST_ASSERT(!pthread_create(&thread, NULL, dirty_vcpu_main, d), "pthread_create");
 	start_ns = la_now_ns();
 	for (round = 0; !la_time_is_up(start_ns); round++) {
@@ -143,7 +143,7 @@ static void dirty_log(bool manual)
 	pthread_join(thread, NULL);
 	dirty_check(d, round);
 	ksft_print_msg("%lu collections\n", round);
-	la_agers_end(d->batches, "batches of writes");
+	la_aging_end(d->batches, "batches of writes");
 	la_vm_free(&d->v);
 }
 
@@ -204,7 +204,7 @@ static void hugetlb_dirty_log(bool eager_split)
 	mem = la_alloc_hugetlb(HUGE_BYTES);
 	create_huge_vm(&v, mem, eager_split);
 
-	la_agers_start(mem, HUGE_BYTES, AGE_ALL);
+	la_aging_start(mem, HUGE_BYTES, AGE_ALL);
 	start_ns = la_now_ns();
 	while (!la_time_is_up(start_ns)) {
 		/* Huge leaves, to be split. Every other time they come after tables. */
@@ -226,7 +226,7 @@ static void hugetlb_dirty_log(bool eager_split)
 		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, pages, ++rounds);
 		la_must_hold(&v, 0, gpa, pages, rounds);
 	}
-	la_agers_end(rounds, "rounds of writes");
+	la_aging_end(rounds, "rounds of writes");
 	la_vm_free(&v);
 }
 
@@ -326,7 +326,7 @@ static void test_block_transitions(void)
 	ksft_print_msg("KVM maps a huge page of the host by %s\n",
 		       la_test(v.age, m.mem, LA_TABLE_SIZE) > 1 ? "a huge leaf" : "pages");
 
-	la_agers_start(m.mem, HUGE_BYTES, AGE_ALL);
+	la_aging_start(m.mem, HUGE_BYTES, AGE_ALL);
 	TEST_ASSERT(!pthread_create(&thread, NULL, merger_main, &m), "pthread_create");
 	start_ns = la_now_ns();
 	while (!la_time_is_up(start_ns)) {
@@ -339,7 +339,7 @@ static void test_block_transitions(void)
 	WRITE_ONCE(m.stop, true);
 	pthread_join(thread, NULL);
 	ksft_print_msg("%lu rounds of writes, %lu merges failed\n", rounds, m.failed);
-	la_agers_end(m.merges, "times pages were merged and split");
+	la_aging_end(m.merges, "times pages were merged and split");
 	la_vm_free(&v);
 }
 
@@ -367,7 +367,7 @@ static void collect_log(void *arg)
 
 /*
  * Write protection against the clearing of young bits. A bit that was cleared stays
- * clear: the ager may lose the race for an entry and then leaves it young, but it
+ * clear: the aging thread may lose the race for an entry and then leaves it young, but it
  * says how often. And no page escapes the protection: what is written to in the next
  * round is in the next log.
  */
@@ -403,7 +403,7 @@ static void test_wrprotect_keeps_old(void)
 				    "Round %lu: page %lu was written to and is not in the dirty log",
 				    rounds, page);
 	}
-	ksft_print_msg("%lu rounds, the ager lost %lu races, writers undid %lu agings\n", rounds,
+	ksft_print_msg("%lu rounds, the aging thread lost %lu races, writers undid %lu agings\n", rounds,
 		       lost, undone);
 	la_vm_free(&w.v);
 }

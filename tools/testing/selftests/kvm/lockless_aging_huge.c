@@ -191,7 +191,7 @@ static void split_and_recover(bool eager)
 
 	la_write(PARAM("eager_page_split"), eager ? "Y" : "N");
 	mem = create_huge_vm(&v);
-	la_agers_start(mem, HUGE_BYTES, AGE_ALL);
+	la_aging_start(mem, HUGE_BYTES, AGE_ALL);
 	start_ns = la_now_ns();
 	while (!la_time_is_up(start_ns)) {
 		stamp++;
@@ -211,7 +211,7 @@ static void split_and_recover(bool eager)
 		if (rounds++ % 2)
 			la_drop(mem, HUGE_BYTES);
 	}
-	la_agers_end(rounds, "splits and recoveries");
+	la_aging_end(rounds, "splits and recoveries");
 	la_vm_free(&v);
 }
 
@@ -257,7 +257,7 @@ static void test_nx_recovery(void)
 	for (page = 0; page < HUGE_PAGES; page++)
 		memcpy(mem + PAGES(page) + LA_CODE, &ret, sizeof(ret));
 
-	la_agers_start(mem, HUGE_BYTES, AGE_ALL);
+	la_aging_start(mem, HUGE_BYTES, AGE_ALL);
 	start_ns = la_now_ns();
 	while (!la_time_is_up(start_ns) || !recovered) {
 		la_vcpu_do(&v, 0, LA_OP_STAMP, HUGE_GPA, HUGE_PAGES, ++rounds);
@@ -279,7 +279,7 @@ static void test_nx_recovery(void)
 	}
 	ksft_print_msg("%lu huge pages seen split, %lu times all recovered\n", splits, recovered);
 	TEST_ASSERT(splits, "No huge page was split");
-	la_agers_end(rounds, "rounds of executing from huge pages");
+	la_aging_end(rounds, "rounds of executing from huge pages");
 	la_vm_free(&v);
 }
 

@@ -4,7 +4,7 @@
  * nested guests are shadowed, and rmaps say where the shadow MMU maps a page.
  *
  * Tests that count run on an otherwise idle VM, with the switch off and on. The others
- * race with agers, as those of lockless_aging_stress do.
+ * race with aging threads, as those of lockless_aging_stress do.
  */
 #include "lockless_aging_race.h"
 #include "svm_util.h"
@@ -466,7 +466,7 @@ static void test_rmap_churn(void)
 
 	alias_vm_create(&a);
 	bitmap_fill(mapped, NR_ALIASES);
-	la_agers_start(a.mem, PAGES(ALIAS_PAGES), AGE_ALL);
+	la_aging_start(a.mem, PAGES(ALIAS_PAGES), AGE_ALL);
 	start_ns = la_now_ns();
 	while (!la_time_is_up(start_ns)) {
 		/* Written through some aliases, the last one of which wins */
@@ -523,7 +523,7 @@ static void test_rmap_churn(void)
 			kvm_vm_get_dirty_log(a.v.vm, LA_SLOT, log);
 		rounds++;
 	}
-	la_agers_end(rounds, "changes of rmaps");
+	la_aging_end(rounds, "changes of rmaps");
 
 	la_drop(a.mem, PAGES(ALIAS_PAGES));
 	TEST_ASSERT_EQ(la_count_young(&a.v, a.mem, 0, ALIAS_PAGES), 0);
@@ -536,7 +536,7 @@ static const char *no_slow_aliases(void)
 }
 
 /*
- * The same with an ager that is slow, on lists that are long: it is in the middle of one
+ * The same with an aging thread that is slow, on lists that are long: it is in the middle of one
  * when that is emptied, read, or taken apart.
  */
 #define SLOW_PAGES	2
@@ -575,7 +575,7 @@ static void unmap_aliases(void *arg)
 		map_alias(a, i, true);
 }
 
-static void test_rmap_changes_meet_ager(void)
+static void test_rmap_changes_meet_aging(void)
 {
 	static void (* const ops[])(void *arg) = {
 		drop_aliased, protect_aliased, zap_tables, unmap_aliases,
@@ -644,7 +644,7 @@ static void slot_changes(bool zap_all)
 					  mem);
 	}
 
-	la_agers_start(mem, 2 * LA_CHUNK_SIZE, AGE_ALL);
+	la_aging_start(mem, 2 * LA_CHUNK_SIZE, AGE_ALL);
 	la_faulter_start(&f);
 	start_ns = la_now_ns();
 	while (!la_time_is_up(start_ns)) {
@@ -659,7 +659,7 @@ static void slot_changes(bool zap_all)
 		la_must_match(&v, 0, LA_GPA, half, pages, out, map);
 	}
 	pthread_join(f.thread, NULL);
-	la_agers_end(changes, "slots deleted");
+	la_aging_end(changes, "slots deleted");
 	la_vm_free(&v);
 }
 
@@ -691,7 +691,7 @@ static struct la_race_test tests[] = {
 	{ "root_invalidation",	test_root_invalidation },
 	{ "slot_zap",		test_slot_zap,		no_slot_zap },
 	{ "rmap_churn",		test_rmap_churn,	no_aliases },
-	{ "rmap_changes_meet_ager", test_rmap_changes_meet_ager, no_slow_aliases },
+	{ "rmap_changes_meet_aging", test_rmap_changes_meet_aging, no_slow_aliases },
 };
 
 int main(int argc, char *argv[])

@@ -117,30 +117,6 @@ static uint64_t swapped_out(char *mem, uint64_t pages)
 	return nr;
 }
 
-static void swap_on(void)
-{
-	struct {
-		char boot[1024];
-		uint32_t version, last_page, nr_bad;
-	} *header;
-	char *page = calloc(1, LA_PAGE_SIZE);
-	uint64_t bytes;
-	int fd;
-
-	fd = open(la_swap_device, O_RDWR);
-	TEST_ASSERT(page && fd >= 0 && !ioctl(fd, BLKGETSIZE64, &bytes), "Cannot use %s: %s",
-		    la_swap_device, strerror(errno));
-	header = (void *)page;
-	header->version = 1;
-	header->last_page = (bytes >> LA_PAGE_SHIFT) - 1;
-	memcpy(page + LA_PAGE_SIZE - 10, "SWAPSPACE2", 10);
-	TEST_ASSERT(pwrite(fd, page, LA_PAGE_SIZE, 0) == LA_PAGE_SIZE && !fsync(fd),
-		    "Cannot write to %s: %s", la_swap_device, strerror(errno));
-	close(fd);
-	free(page);
-	TEST_ASSERT(!swapon(la_swap_device, 0), "swapon %s: %s", la_swap_device, strerror(errno));
-}
-
 static void proactive_reclaim(void)
 {
 	uint64_t hot, cold;
@@ -149,7 +125,7 @@ static void proactive_reclaim(void)
 
 	mem = la_create_guest(&v, la_guest_pages());
 	classify(&v);
-	swap_on();
+	la_swap_on(la_swap_device);
 	la_lru_evict(la_cold_pages / 2);
 	hot = swapped_out(mem, la_hot_pages);
 	cold = swapped_out(mem + (la_hot_pages << LA_PAGE_SHIFT), la_cold_pages);
@@ -190,7 +166,7 @@ static void look_around(void)
 	la_flush_tlb(&v);
 	la_touch_map(&v, LA_OP_READ, LA_GPA, pages, map);
 
-	swap_on();
+	la_swap_on(la_swap_device);
 	if (!la_on_stock)
 		la_stats_zero();
 	la_lru_evict(pages);
@@ -280,7 +256,7 @@ static uint64_t stream_through(const char *name)
 	la_group_read(la_own_group, "memory.current", text, sizeof(text));
 	snprintf(text, sizeof(text), "%llu", strtoull(text, NULL, 10) + bytes * 6 / 10);
 	la_group_write(la_own_group, "memory.max", text);
-	swap_on();
+	la_swap_on(la_swap_device);
 
 	la_touch(&v, LA_OP_WRITE, LA_GPA, la_hot_pages);
 	for (page = la_hot_pages; page < pages; page += LA_CHUNK_PAGES) {
@@ -355,7 +331,7 @@ static void against_guest(bool reclaim)
 	u.v = &v;
 	u.mem = la_create_guest(&v, pages);
 	if (reclaim)
-		swap_on();
+		la_swap_on(la_swap_device);
 	la_stats_zero();
 	la_set_stalls(20000, 5);
 	TEST_ASSERT(!pthread_create(&u.thread, NULL, user_main, &u), "pthread_create");

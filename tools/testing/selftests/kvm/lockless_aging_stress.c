@@ -40,7 +40,7 @@ static void fault_in_parallel(struct la_vm *v, char *mem, void (*meanwhile)(uint
 		meanwhile(la_now_ns());
 	for (i = 0; i < ARRAY_SIZE(f); i++)
 		pthread_join(f[i].thread, NULL);
-	la_agers_end(f[0].rounds + f[1].rounds, "rounds of faulting memory in");
+	la_aging_end(f[0].rounds + f[1].rounds, "rounds of faulting memory in");
 }
 
 static void test_faults(void)
@@ -49,7 +49,7 @@ static void test_faults(void)
 	char *mem;
 
 	mem = la_vm_create_mem(&v, 2, TEST_BYTES);
-	la_agers_start(mem, TEST_BYTES, AGE_ALL);
+	la_aging_start(mem, TEST_BYTES, AGE_ALL);
 	fault_in_parallel(&v, mem, NULL);
 	la_vm_free(&v);
 }
@@ -73,7 +73,7 @@ static void test_switch_flips(void)
 	char *mem;
 
 	mem = la_vm_create_mem(&v, 2, TEST_BYTES);
-	la_agers_start(mem, TEST_BYTES, AGE_ALL);
+	la_aging_start(mem, TEST_BYTES, AGE_ALL);
 	fault_in_parallel(&v, mem, flip_switch);
 	la_vm_free(&v);
 }
@@ -88,7 +88,7 @@ static void touch_again(struct la_faulter *f)
 }
 
 /*
- * Few pages, which vCPUs make young while agers make them old, as fast as either
+ * Few pages, which vCPUs make young while aging threads make them old, as fast as either
  * can. Where hardware does not set accessed bits, each access may be a fault. Both
  * vCPUs have to get on all the same.
  */
@@ -104,7 +104,7 @@ static void test_young_faults(void)
 	la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, 1);
 
 	la_set_stalls(10000, 1);
-	la_agers_start(mem, PAGES(pages), AGE_CLEAR);
+	la_aging_start(mem, PAGES(pages), AGE_CLEAR);
 	for (i = 0; i < ARRAY_SIZE(f); i++) {
 		f[i] = (struct la_faulter) {
 			.round = touch_again,
@@ -119,7 +119,7 @@ static void test_young_faults(void)
 	}
 	for (i = 0; i < ARRAY_SIZE(f); i++)
 		pthread_join(f[i].thread, NULL);
-	la_agers_end(f[0].rounds + f[1].rounds, "rounds of touching 16 pages");
+	la_aging_end(f[0].rounds + f[1].rounds, "rounds of touching 16 pages");
 
 	/* What is left of it: nothing. */
 	for (i = 0; i < pages; i++) {
@@ -166,7 +166,7 @@ static void test_same_fault(void)
 
 	mem = la_vm_create_mem(&t.v, 2, PAGES(t.pages));
 	pthread_barrier_init(&t.barrier, NULL, 2);
-	la_agers_start(mem, PAGES(t.pages), AGE_ALL);
+	la_aging_start(mem, PAGES(t.pages), AGE_ALL);
 	TEST_ASSERT(!pthread_create(&thread, NULL, twin_main, &t), "pthread_create");
 
 	start_ns = la_now_ns();
@@ -188,7 +188,7 @@ static void test_same_fault(void)
 	t.stop = true;
 	pthread_barrier_wait(&t.barrier);
 	pthread_join(thread, NULL);
-	la_agers_end(rounds, "rounds of two vCPUs faulting the same 64 pages in");
+	la_aging_end(rounds, "rounds of two vCPUs faulting the same 64 pages in");
 	la_vm_free(&t.v);
 }
 
@@ -245,7 +245,7 @@ static void test_unmap(void)
 
 	d.mem = la_vm_create_mem(&v, 1, TEST_BYTES);
 	out = la_add_out(&v, 0);
-	la_agers_start(d.mem, TEST_BYTES, AGE_ALL);
+	la_aging_start(d.mem, TEST_BYTES, AGE_ALL);
 	TEST_ASSERT(!pthread_create(&thread, NULL, dropper_main, &d), "pthread_create");
 
 	start_ns = la_now_ns();
@@ -258,7 +258,7 @@ static void test_unmap(void)
 	}
 	WRITE_ONCE(d.stop, true);
 	pthread_join(thread, NULL);
-	la_agers_end(d.drops, "unmapped ranges");
+	la_aging_end(d.drops, "unmapped ranges");
 	la_vm_free(&v);
 }
 
@@ -269,7 +269,7 @@ static const char *no_small_tables(void)
 	return bytes > SZ_32M ? "tables that map 32 MiB at most" : NULL;
 }
 
-/* Tables with one page each come and go, with agers on their way into them. */
+/* Tables with one page each come and go, with aging threads on their way into them. */
 static void test_table_ends(void)
 {
 	const uint64_t gpa = LA_TABLE_GPA(0), tables = 2;
@@ -283,14 +283,14 @@ static void test_table_ends(void)
 	v.step = LA_TABLE_SIZE;
 
 	la_set_stalls(50000, 1);
-	la_agers_start(mem, tables * LA_TABLE_SIZE, AGE_CLEAR | AGE_WHOLE);
+	la_aging_start(mem, tables * LA_TABLE_SIZE, AGE_CLEAR | AGE_WHOLE);
 	start_ns = la_now_ns();
 	while (!la_time_is_up(start_ns)) {
 		la_vcpu_do(&v, 0, LA_OP_STAMP, gpa, tables, ++rounds);
 		for (i = 0; i < tables; i++)
 			la_drop(mem + i * LA_TABLE_SIZE, LA_TABLE_SIZE);
 	}
-	la_agers_end(rounds, "rounds of making and unmapping tables");
+	la_aging_end(rounds, "rounds of making and unmapping tables");
 	la_vm_free(&v);
 }
 
@@ -316,7 +316,7 @@ static void test_memslots(void)
 	for (i = 1; i < ARRAY_SIZE(gpas); i++)
 		virt_map(v.vm, gpas[i], gpas[i], pages);
 
-	la_agers_start(mem, TEST_BYTES, AGE_ALL);
+	la_aging_start(mem, TEST_BYTES, AGE_ALL);
 	la_faulter_start(&f);
 	start_ns = la_now_ns();
 	while (!la_time_is_up(start_ns)) {
@@ -330,13 +330,13 @@ static void test_memslots(void)
 		la_must_match(&v, 0, gpas[at], mem, pages, out, map);
 	}
 	pthread_join(f.thread, NULL);
-	la_agers_end(changes, "slot changes");
+	la_aging_end(changes, "slot changes");
 	la_vm_free(&v);
 }
 
 /*
- * What was unmapped stays unmapped. The guest makes pages young, agers set about
- * clearing them, and the pages are dropped in the middle of that. An ager that
+ * What was unmapped stays unmapped. The guest makes pages young, aging threads set about
+ * clearing them, and the pages are dropped in the middle of that. An aging thread that
  * stores what it read before would bring the old mapping back; then the guest
  * reads the old page instead of what the host puts into the new one.
  */
@@ -350,9 +350,9 @@ static void test_zapped_stays_zapped(void)
 
 	mem = la_vm_create_mem(&v, 1, bytes);
 
-	/* In a window most of the time: there are agers at it when the pages go. */
+	/* In a window most of the time: there are aging threads at it when the pages go. */
 	la_set_stalls(10000, 1);
-	la_agers_start(mem, bytes, AGE_CLEAR);
+	la_aging_start(mem, bytes, AGE_CLEAR);
 	start_ns = la_now_ns();
 	while (!la_time_is_up(start_ns)) {
 		la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, ++stamp);
@@ -367,7 +367,7 @@ static void test_zapped_stays_zapped(void)
 		}
 		la_must_hold(&v, 0, LA_GPA, pages, stamp);
 	}
-	la_agers_end(stamp / 2, "rounds of unmapping");
+	la_aging_end(stamp / 2, "rounds of unmapping");
 	la_vm_free(&v);
 }
 
@@ -390,7 +390,7 @@ static void test_young_not_invented(void)
 	la_vcpu_do(&v, 0, LA_OP_STAMP, LA_GPA, pages, 1);
 	la_clear_pages(v.age, mem, TEST_BYTES);
 
-	la_agers_start(mem, TEST_BYTES, AGE_TEST);
+	la_aging_start(mem, TEST_BYTES, AGE_TEST);
 	la_faulter_start(&f);
 	start_ns = la_now_ns();
 	while (!la_time_is_up(start_ns)) {
@@ -401,7 +401,7 @@ static void test_young_not_invented(void)
 		rounds++;
 	}
 	pthread_join(f.thread, NULL);
-	la_agers_end(rounds, "times dirty logging went on and off");
+	la_aging_end(rounds, "times dirty logging went on and off");
 	young = la_test(v.age, mem, TEST_BYTES);
 	TEST_ASSERT(!young, "%lu of %lu pages that nobody touched are young", young, pages);
 	la_vm_free(&v);

@@ -10,7 +10,7 @@
 #include "lockless_aging_usage.h"
 
 /*
- * The end of a VM. The VMM is a child; its ager is another process, which has the
+ * The end of a VM. The VMM is a child; its aging thread is another process, which has the
  * age files of the VMM's address space and goes on with them whatever becomes of
  * the VMM. All that a VM took must be back afterwards.
  */
@@ -31,7 +31,7 @@ enum vm_other { OTHER_NONE, OTHER_READER, OTHER_MGLRU };
 struct vm_life {
 	enum vm_end end[2];	/* by turns */
 	enum vm_other other;
-	unsigned int ops;	/* of the agers */
+	unsigned int ops;	/* of the aging threads */
 	size_t bytes;
 	bool unused;		/* the guest never runs */
 	/* From when there is something to age to the end: how long, and stalls meanwhile */
@@ -57,7 +57,7 @@ static void begin_when_populated(struct vm_life *life)
 /* They may come late if the CPUs are busy. */
 static void wait_until_begun(struct vm_life *life)
 {
-	while (READ_ONCE(life->begun) < NR_AGERS + !!life->other && !READ_ONCE(life->stop))
+	while (READ_ONCE(life->begun) < NR_AGING + !!life->other && !READ_ONCE(life->stop))
 		usleep(500);
 }
 
@@ -162,8 +162,8 @@ static void vmm_main(struct vm_life *life, enum vm_end end, uint64_t rng)
 
 	la_enter_cgroup();
 	mem = la_alloc(life->bytes);
-	/* The agers first, so that they hold no file of the VM. */
-	for (i = 0; i < NR_AGERS; i++) {
+	/* The aging threads first, so that they hold no file of the VM. */
+	for (i = 0; i < NR_AGING; i++) {
 		fd = la_age_open();
 		if (forked())
 			vmm_ager(life, fd, mem, rng + i);
@@ -204,7 +204,7 @@ static void vmm_main(struct vm_life *life, enum vm_end end, uint64_t rng)
 
 	wait_until_begun(life);
 	usleep(life->wait_us + la_random(&rng) % 3000);
-	/* All tables are walked now; it is the agers that shall be late. */
+	/* All tables are walked now; it is the aging threads that shall be late. */
 	if (life->stall_ns)
 		la_set_stalls(0, 0);
 	if (end == END_CLOSE) {
@@ -279,7 +279,7 @@ static void vm_lives(const struct vm_life plan)
 		    CGROUP_ROOT);
 	life = mmap(NULL, sizeof(*life), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(life != MAP_FAILED, "mmap: %s", strerror(errno));
-	/* The agers outlive their parent. */
+	/* The aging threads outlive their parent. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 
 	/* One of each first, which make what stays for good. */
@@ -339,7 +339,7 @@ static void test_vm_kill(void)
 }
 
 /*
- * A VM that never ran has no table but the root: it is gone in no time, and agers
+ * A VM that never ran has no table but the root: it is gone in no time, and aging threads
  * spend all of theirs between finding the root and reading it.
  */
 static void test_vm_root(void)
@@ -351,7 +351,7 @@ static void test_vm_root(void)
 }
 
 /*
- * One page that was used, found by agers that flush TLBs for it. They are on their
+ * One page that was used, found by aging threads that flush TLBs for it. They are on their
  * way to it when the VM ends, and flush when the root is gone or about to go.
  */
 static void test_vm_flush(void)
@@ -364,7 +364,7 @@ static void test_vm_flush(void)
 
 /*
  * The notifiers' ->release() runs twice at once: for the address space that ends, and
- * for the VM's last file. While one of them waits for agers, which are late, the other
+ * for the VM's last file. While one of them waits for aging threads, which are late, the other
  * one must not free what these use. That takes long enough for both to get there.
  */
 static void test_vm_twice(void)

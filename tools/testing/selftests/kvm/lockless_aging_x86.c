@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What aging leaves alone on x86: dirty bits, which trace events and write-back tell of,
- * what has changed since an ager looked, and MMIO SPTEs.
+ * what has changed since an aging thread looked, and MMIO SPTEs.
  *
  * Tests that count run on an otherwise idle VM, with the switch off and on. The others
- * race with agers, as those of lockless_aging_stress do.
+ * race with aging threads, as those of lockless_aging_stress do.
  */
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -148,7 +148,7 @@ static void test_aging_is_traced(void)
 
 /*
  * A page that is mapped writable is dirty from then on, though the guest only reads it: an
- * ager may take from SPTEs what says that it was written to. Pages that the host may drop
+ * aging thread may take from SPTEs what says that it was written to. Pages that the host may drop
  * are clean before.
  */
 
@@ -316,7 +316,7 @@ static void write_file(struct writer *w, uint64_t *stamps, uint64_t *stamp)
 	la_vm_create(&v, 1);
 	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, w->mem, PAGES(FILE_PAGES));
 
-	la_agers_start(w->mem, PAGES(FILE_PAGES), AGE_ALL);
+	la_aging_start(w->mem, PAGES(FILE_PAGES), AGE_ALL);
 	w->stop = false;
 	TEST_ASSERT(!pthread_create(&w->thread, NULL, writer_main, w), "pthread_create");
 	for (batches = 0; batches < 20; batches++) {
@@ -328,7 +328,7 @@ static void write_file(struct writer *w, uint64_t *stamps, uint64_t *stamp)
 	}
 	WRITE_ONCE(w->stop, true);
 	pthread_join(w->thread, NULL);
-	la_agers_end(batches, "batches of writes");
+	la_aging_end(batches, "batches of writes");
 
 	if (vm_first)
 		la_vm_free(&v);
@@ -363,7 +363,7 @@ static void test_writeback_keeps_dirty(void)
 }
 
 /*
- * An ager that is late leaves alone what has come about since it looked: its cmpxchg
+ * An aging thread that is late leaves alone what has come about since it looked: its cmpxchg
  * fails, which it counts, and the page stays young. It goes over many pages, slowly, and
  * all of them change behind its back.
  */
@@ -423,12 +423,12 @@ static uint64_t late_clears(void (*op)(void *arg), uint32_t flags)
 		lost += stats.lost;
 		young = la_count_young(&late.v, late.mem, 0, LATE_PAGES);
 		TEST_ASSERT(young >= stats.lost,
-			    "Round %lu: %lu races lost by the ager, and only %lu pages are young",
+			    "Round %lu: %lu races lost by the aging thread, and only %lu pages are young",
 			    rounds, stats.lost, young);
 		la_must_hold(&late.v, 0, LA_GPA, LATE_PAGES, late.stamp);
 		rounds++;
 	}
-	ksft_print_msg("%lu rounds, %lu races lost by the ager\n", rounds, lost);
+	ksft_print_msg("%lu rounds, %lu races lost by the aging thread\n", rounds, lost);
 	la_vm_free(&late.v);
 	return lost;
 }
@@ -437,7 +437,7 @@ static void test_late_clear_spares_new_pages(void)
 {
 	uint64_t lost = late_clears(swap_pages, 0);
 
-	/* With rmaps the zap waits for the ager instead. */
+	/* With rmaps the zap waits for the aging thread instead. */
 	TEST_ASSERT(lost || !la_has_tdp_mmu(), "No race was lost, or none was seen");
 }
 

@@ -68,6 +68,7 @@ extern unsigned int la_page_shift;
 int __la_write(const char *path, const char *text);
 void la_write(const char *path, const char *text);
 bool la_read(const char *path, char *text, size_t size);
+void la_swap_on(const char *device);
 const char *la_missing(void);
 bool la_get_lockless(void);
 void la_set_lockless(bool on);

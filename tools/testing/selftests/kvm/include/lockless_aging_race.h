@@ -8,7 +8,7 @@
 
 #include "lockless_aging.h"
 
-#define NR_AGERS	2
+#define NR_AGING	2
 
 /* Where op COPY puts what the guest read, by vCPU. */
 #define OUT_GPA(vcpu)	(LA_TABLE_GPA(16) + (vcpu) * LA_TABLE_SIZE)
@@ -35,8 +35,8 @@ enum {
 bool la_time_is_up(uint64_t start_ns);
 uint64_t la_age_something(int fd, char *mem, size_t bytes, unsigned int ops, uint64_t *rng);
 void la_must_have_aged(uint64_t calls, unsigned int ops);
-void la_agers_start(char *mem, size_t bytes, unsigned int ops);
-void la_agers_end(uint64_t work, const char *unit);
+void la_aging_start(char *mem, size_t bytes, unsigned int ops);
+void la_aging_end(uint64_t work, const char *unit);
 
 /*
  * Guests

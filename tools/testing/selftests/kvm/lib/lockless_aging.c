@@ -4,6 +4,7 @@
  */
 #include <pthread.h>
 #include <time.h>
+#include <sys/swap.h>
 
 #include "lockless_aging.h"
 
@@ -255,4 +256,27 @@ uint64_t la_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return timespec_to_ns(ts);
+}
+
+/* Make a block device a place to swap to, whatever is on it. */
+void la_swap_on(const char *device)
+{
+	struct {
+		char boot[1024];
+		uint32_t version, last_page, nr_bad;
+	} *header;
+	char *page = calloc(1, LA_PAGE_SIZE);
+	int fd = open(device, O_RDWR);
+	off_t bytes = lseek(fd, 0, SEEK_END);
+
+	TEST_ASSERT(page && bytes > 0, "Cannot use %s: %s", device, strerror(errno));
+	header = (void *)page;
+	header->version = 1;
+	header->last_page = (bytes >> LA_PAGE_SHIFT) - 1;
+	memcpy(page + LA_PAGE_SIZE - 10, "SWAPSPACE2", 10);
+	TEST_ASSERT(pwrite(fd, page, LA_PAGE_SIZE, 0) == LA_PAGE_SIZE && !fsync(fd),
+		    "Cannot write to %s: %s", device, strerror(errno));
+	close(fd);
+	free(page);
+	TEST_ASSERT(!swapon(device, 0), "swapon %s: %s", device, strerror(errno));
 }

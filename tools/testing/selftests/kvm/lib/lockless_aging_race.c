@@ -11,7 +11,7 @@
 unsigned int la_seconds = 3;
 uint64_t la_seed;
 
-struct ager {
+struct aging_thread {
 	pthread_t thread;
 	char *mem;
 	size_t bytes;
@@ -95,9 +95,9 @@ void la_must_have_aged(uint64_t calls, unsigned int ops)
 		    "%lu calls, and no batch", calls);
 }
 
-static void *ager_main(void *arg)
+static void *aging_main(void *arg)
 {
-	struct ager *a = arg;
+	struct aging_thread *a = arg;
 	int fd = la_age_open();
 
 	do {
@@ -107,44 +107,44 @@ static void *ager_main(void *arg)
 	return NULL;
 }
 
-static struct ager agers[NR_AGERS];
-static bool agers_stop;
+static struct aging_thread threads[NR_AGING];
+static bool aging_stop;
 
-void la_agers_start(char *mem, size_t bytes, unsigned int ops)
+void la_aging_start(char *mem, size_t bytes, unsigned int ops)
 {
 	int i;
 
 	la_stats_zero();
-	WRITE_ONCE(agers_stop, false);
-	for (i = 0; i < NR_AGERS; i++) {
-		agers[i] = (struct ager) {
+	WRITE_ONCE(aging_stop, false);
+	for (i = 0; i < NR_AGING; i++) {
+		threads[i] = (struct aging_thread) {
 			.mem = mem,
 			.bytes = bytes,
 			.ops = ops,
 			.rng = la_seed + i,
-			.stop = &agers_stop,
+			.stop = &aging_stop,
 		};
-		TEST_ASSERT(!pthread_create(&agers[i].thread, NULL, ager_main, &agers[i]),
+		TEST_ASSERT(!pthread_create(&threads[i].thread, NULL, aging_main, &threads[i]),
 			    "pthread_create");
 	}
 }
 
-void la_agers_end(uint64_t work, const char *unit)
+void la_aging_end(uint64_t work, const char *unit)
 {
 	struct la_stats stats;
 	uint64_t calls = 0;
 	int i;
 
-	WRITE_ONCE(agers_stop, true);
-	for (i = 0; i < NR_AGERS; i++) {
-		pthread_join(agers[i].thread, NULL);
-		calls += agers[i].calls;
+	WRITE_ONCE(aging_stop, true);
+	for (i = 0; i < NR_AGING; i++) {
+		pthread_join(threads[i].thread, NULL);
+		calls += threads[i].calls;
 	}
 	stats = la_stats_read();
 	ksft_print_msg("%lu calls, %lu batches, against %lu %s; %lu young, %lu lost, %lu busy\n",
 		       calls, stats.batches, work, unit, stats.young, stats.lost, stats.busy);
 	TEST_ASSERT(work, "Nothing raced");
-	la_must_have_aged(calls, agers[0].ops);
+	la_must_have_aged(calls, threads[0].ops);
 }
 
 /* Where the vCPU copies up to LA_MAX_PAGES stamps to; mapped before it is used. */

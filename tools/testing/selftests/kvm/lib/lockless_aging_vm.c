@@ -320,20 +320,29 @@ static void la_run(struct la_vm *v, int vcpu)
 	}
 }
 
-/* Commands by vCPU 0 unless a vCPU is named; all of them wait for the end. */
-struct la_cmd *la_vcpu_do(struct la_vm *v, int vcpu, enum la_op op, uint64_t gva, uint64_t pages,
-			  uint64_t stamp)
+static struct la_cmd *vcpu_do(struct la_vm *v, int vcpu, enum la_op op, uint64_t gva,
+			      uint64_t pages, uint64_t stamp, const unsigned long *map)
 {
 	struct la_cmd *cmd = &v->cmds[vcpu];
 
+	TEST_ASSERT(!map || pages <= LA_MAX_PAGES, "%lu pages are too many for a map", pages);
 	cmd->op = op;
 	cmd->gva = gva;
 	cmd->pages = pages;
 	cmd->step = v->step;
-	cmd->use_map = 0;
+	cmd->use_map = !!map;
 	cmd->stamp = stamp;
+	if (map)
+		memcpy(cmd->map, map, BITS_TO_LONGS(pages) * sizeof(long));
 	la_run(v, vcpu);
 	return cmd;
+}
+
+/* Commands by vCPU 0 unless a vCPU is named; all of them wait for the end. */
+struct la_cmd *la_vcpu_do(struct la_vm *v, int vcpu, enum la_op op, uint64_t gva, uint64_t pages,
+			  uint64_t stamp)
+{
+	return vcpu_do(v, vcpu, op, gva, pages, stamp, NULL);
 }
 
 void la_touch(struct la_vm *v, enum la_op op, uint64_t gva, uint64_t pages)
@@ -345,17 +354,7 @@ void la_touch(struct la_vm *v, enum la_op op, uint64_t gva, uint64_t pages)
 void la_vcpu_do_map(struct la_vm *v, int vcpu, enum la_op op, uint64_t gva, uint64_t pages,
 		    uint64_t stamp, const unsigned long *map)
 {
-	struct la_cmd *cmd = &v->cmds[vcpu];
-
-	TEST_ASSERT(pages <= LA_MAX_PAGES, "%lu pages are too many for a map", pages);
-	cmd->op = op;
-	cmd->gva = gva;
-	cmd->pages = pages;
-	cmd->step = v->step;
-	cmd->use_map = 1;
-	cmd->stamp = stamp;
-	memcpy(cmd->map, map, BITS_TO_LONGS(pages) * sizeof(long));
-	la_run(v, vcpu);
+	vcpu_do(v, vcpu, op, gva, pages, stamp, map);
 }
 
 void la_touch_map(struct la_vm *v, enum la_op op, uint64_t gva, uint64_t pages,
