@@ -21,7 +21,7 @@ CASES = {
 ONCE = {"elsewhere": "-c elsewhere -m 256"}
 # Boots of their own, on several CPUs whose clock is that of the build machine.
 CONTENTION = {"contend": "-c contend -m 32 -r 3"}
-AGERS = {
+AGING = {
     "none": "nobody ages",
     "elsewhere": "passes over another process",
     "one": "passes over this one",
@@ -102,7 +102,7 @@ class Figures:
         self.samples = {}       # (case, mode, state) -> [instructions a page]
         self.counters = {}      # the same -> the last line
         self.scale = []         # ticks that an instruction takes
-        self.contention = {}    # (mode, vCPUs, agers) -> {"rate", "p50", "p99"}: samples
+        self.contention = {}    # (mode, vCPUs, aging) -> {"rate", "p50", "p99"}: samples
         self.loops = {}         # comparison -> instructions a leaf of the library, of a bare loop
         self.text = {}          # tree -> bytes of code
         self.frames = []        # (function, bytes of stack in stock, in ours)
@@ -133,8 +133,8 @@ class Figures:
             for name, value in sample.items():
                 self.contention.setdefault((d["mode"], d["vcpus"], d["state"]), {}).setdefault(name, []).append(value)
 
-    def contended(self, mode, vcpus, agers, what):
-        samples = self.contention.get((mode, vcpus, agers))
+    def contended(self, mode, vcpus, aging, what):
+        samples = self.contention.get((mode, vcpus, aging))
         return statistics.median(samples[what]) if samples else None
 
     def get(self, case, mode, state):
@@ -171,13 +171,13 @@ def contention_tables(fig):
     for vcpus in sorted({key[1] for key in fig.contention}):
         rows = []
         for mode in MODES:
-            for agers, words in AGERS.items():
-                rate = fig.contended(mode, vcpus, agers, "rate")
+            for aging, words in AGING.items():
+                rate = fig.contended(mode, vcpus, aging, "rate")
                 if rate is None:
                     continue
-                samples = fig.contention[mode, vcpus, agers]["rate"]
+                samples = fig.contention[mode, vcpus, aging]["rate"]
                 rows.append((f"{MODES[mode]}, {words}", f"{rate:.0f}", f"{min(samples):.0f}-{max(samples):.0f}",
-                             *(f"{fig.contended(mode, vcpus, agers, w):.0f}" for w in ("p50", "p99", "locks"))))
+                             *(f"{fig.contended(mode, vcpus, aging, w):.0f}" for w in ("p50", "p99", "locks"))))
         yield f"{vcpus} vCPUs that fault", ("", "faults/s", "range", "p50 us", "p99 us", "mmu_lock"), rows
 
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Races: riscv KVM's own lockless ager against its own walks under mmu_lock, with a
+ * Races: riscv KVM's own aging walk against its own walks under mmu_lock, with a
  * vCPU that sets accessed and dirty bits.  ASan sees tables that are freed too early,
  * TSan sees accesses without order or atomicity, and a shadow of the page tables sees
  * entries that come back, or bits that do.
@@ -446,7 +446,7 @@ static void unpark_vcpus(void)
 	__atomic_store_n(&park, false, __ATOMIC_RELEASE);
 }
 
-/* ---- the ager ---- */
+/* ---- the aging thread ---- */
 
 static const struct kvm_memory_slot slot = { .npages = TABLES * HUGE_SIZE / PAGE_SIZE };
 

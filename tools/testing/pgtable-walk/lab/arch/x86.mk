@@ -31,5 +31,6 @@ x86_module_KUNIT   := pgtable_walk_basics pgtable_walk_gather mmu_notifier_age p
 x86_RUN            := --lost-once
 x86_npt_RUNS       := lockless_aging_mglru lockless_aging_reclaim
 x86_KUNIT          := pgtable_walk_spte_masks
-# Kernels in which MGLRU has nobody to ask about more than a page: the same code as stock's.
+# Kernels whose secondary MMUs, if any, answer no query about many pages: mm/vmscan.o has
+# the instructions of stock's.
 x86_AS_STOCK       := 32bit nokvm
