@@ -400,11 +400,11 @@ static void test_wrprotect_keeps_old(void)
 		undone += young - min(young, stats.lost);
 		for (page = 0; page < pages; page++)
 			TEST_ASSERT(test_bit(page, w.log),
-				    "Round %lu: page %lu was written to and is not in the dirty log",
+				    "Round %lu: page %lu was written to and is not in the log",
 				    rounds, page);
 	}
-	ksft_print_msg("%lu rounds, the aging thread lost %lu races, writers undid %lu agings\n", rounds,
-		       lost, undone);
+	ksft_print_msg("%lu rounds, the aging thread lost %lu races, writers undid %lu agings\n",
+		       rounds, lost, undone);
 	la_vm_free(&w.v);
 }
 
