@@ -23,8 +23,8 @@ CASE_SECONDS = 3600     # of the guest's clock
 
 
 def write_plan(path, cases):
-    path.write_text("".join(f"{name}\t{CASE_SECONDS}\tpass\tlockless_aging_bench {options}\n"
-                            for name, options in cases.items()))
+    path.write_text("".join(f"{name}\t{CASE_SECONDS}\tpass\t{command}\n"
+                            for name, command in cases.items()))
     return path
 
 
@@ -43,7 +43,7 @@ def boot(args, arch, tree, plan, *more):
 def measure(args, arch):
     directory = args.build / "bench"
     plans = [write_plan(directory / f"{arch}-{number}.plan",
-                        {name: options for name, options in cases.items() if re.search(args.only, name) or
+                        {name: command for name, command in cases.items() if re.search(args.only, name) or
                          name == "clock"})
              for number, cases in enumerate(({**figures.CASES, **figures.ONCE}, figures.CASES))]
     contention = write_plan(directory / f"{arch}-contention.plan", figures.CONTENTION)

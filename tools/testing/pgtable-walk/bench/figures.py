@@ -2,25 +2,25 @@
 """What is measured, what is made of it, and what was hoped for."""
 import statistics
 
-# Name -> options of lockless_aging_bench.
+# Name -> program and options.
 CASES = {
-    "clock": "-c clock",
-    "pass-4k": "-c pass",
-    "pass-4k-256": "-c pass -m 256",
-    "pass-64k": "-c pass -k 64k",
-    "pass-2m": "-c pass -k 2m",
-    "pass-4k-4vms": "-c pass -v 4",
-    "pass-4k-4mms": "-c pass -w 4",
-    "pass-4k-novm": "-c pass -v 0",
-    "idle-4k": "-c page_idle",
-    "idle-64k": "-c page_idle -k 64k",
-    "evict-4k": "-c evict -s /dev/ram0",
-    "evict-64k": "-c evict -k 64k -s /dev/ram0",
+    "clock": "lockless_aging_bench -c clock",
+    "pass-4k": "lockless_aging_bench -c pass",
+    "pass-4k-256": "lockless_aging_bench -c pass -m 256",
+    "pass-64k": "lockless_aging_bench -c pass -k 64k",
+    "pass-2m": "lockless_aging_bench -c pass -k 2m",
+    "pass-4k-4vms": "lockless_aging_bench -c pass -v 4",
+    "pass-4k-4mms": "lockless_aging_bench -c pass -w 4",
+    "pass-4k-novm": "lockless_aging_bench -c pass -v 0",
+    "idle-4k": "lockless_aging_bench -c page_idle",
+    "idle-64k": "lockless_aging_bench -c page_idle -k 64k",
+    "evict-4k": "lockless_aging_bench -c evict -s /dev/ram0",
+    "evict-64k": "lockless_aging_bench -c evict -k 64k -s /dev/ram0",
 }
 # The same, but costly, and so in the first boot of each kernel alone.
-ONCE = {"elsewhere": "-c elsewhere -m 256"}
+ONCE = {"elsewhere": "lockless_aging_bench_others -c elsewhere -m 256"}
 # Boots of their own, on several CPUs whose clock is that of the build machine.
-CONTENTION = {"contend": "-c contend -m 32 -r 3"}
+CONTENTION = {"contend": "lockless_aging_bench_others -c contend -m 32 -r 3"}
 AGING = {
     "none": "nobody ages",
     "elsewhere": "passes over another process",
