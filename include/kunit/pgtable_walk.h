@@ -2,7 +2,7 @@
 /*
  * One KUnit suite for every page-table format.
  *
- * A format brings its struct pgtable_format, and beside it a second description of
+ * A format brings its struct pgtable_walk_format, and beside it a second description of
  * the same tables that owes nothing to the first: plain numbers and functions that
  * make entries (struct pgtable_kunit_format).  The tests build tables with the second
  * and walk them with the first, and compare with a list of what they put in:
@@ -72,7 +72,7 @@ enum pgtable_kunit_op {
  * @set_up: called before each test, optional; 0, or an error that fails the test
  */
 struct pgtable_kunit_format {
-	const struct pgtable_format *format;
+	const struct pgtable_walk_format *format;
 	u64 (*walk)(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t);
 	unsigned int page_shift;
 	unsigned int index_bits;
@@ -88,7 +88,7 @@ struct pgtable_kunit_format {
 struct pgtable_kunit_slot {
 	u64 addr;
 	unsigned int level;
-	enum pgtable_kind kind;
+	enum pgtable_walk_kind kind;
 	vpte_t *ptep;
 	vpte_t *table;		/* what it points to, if that is a table */
 	vpte_t pte;		/* what was put in */
@@ -107,7 +107,7 @@ struct pgtable_kunit_call {
 struct pgtable_kunit {
 	struct kunit *test;
 	const struct pgtable_kunit_format *fmt;
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 	unsigned int root_bits;
 	size_t table_bytes;
 	u64 width;
@@ -162,22 +162,22 @@ static __always_inline void pgtable_kunit_race(struct pgtable_kunit *t, vpte_t p
 }
 
 static __always_inline enum pgtable_walk_next
-pgtable_kunit_tighten(const struct pgtable_format *fmt, const struct pgtable_walk *walk,
+pgtable_kunit_tighten(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
 		      vpte_t *new)
 {
 	struct pgtable_kunit *t = walk->arg;
 
 	pgtable_kunit_log(t, walk, NULL, false);
 	pgtable_kunit_race(t, walk->pte);
-	if (pgtable_leaf_young(fmt, walk->pte)) {
+	if (pgtable_walk_leaf_young(fmt, walk->pte)) {
 		t->stats.young++;
-		*new = pgtable_leaf_mkold(fmt, walk->pte);
+		*new = pgtable_walk_leaf_mkold(fmt, walk->pte);
 	}
 	return PGTABLE_WALK_NEXT;
 }
 
 static __always_inline enum pgtable_walk_next
-pgtable_kunit_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk,
+pgtable_kunit_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
 		   vpte_t *ptep)
 {
 	struct pgtable_kunit *t = walk->arg;
@@ -189,7 +189,7 @@ pgtable_kunit_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *
 }
 
 static __always_inline enum pgtable_walk_next
-pgtable_kunit_table_post(const struct pgtable_format *fmt, const struct pgtable_walk *walk,
+pgtable_kunit_table_post(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
 			 vpte_t *ptep)
 {
 	struct pgtable_kunit *t = walk->arg;
@@ -205,7 +205,8 @@ pgtable_kunit_table_post(const struct pgtable_format *fmt, const struct pgtable_
 /* Formats' predicates have no argument for this; tests run one at a time. */
 static __maybe_unused struct pgtable_kunit *pgtable_kunit_flip_test;
 
-static __always_inline enum pgtable_kind pgtable_kunit_flip_kind(vpte_t pte, unsigned int level)
+static __always_inline enum pgtable_walk_kind pgtable_kunit_flip_kind(vpte_t pte,
+								      unsigned int level)
 {
 	pgtable_kunit_race(pgtable_kunit_flip_test, pte);
 	return pgtable_kunit_flip_test->fmt->format->kind(pte, level);
@@ -224,7 +225,7 @@ static __always_inline enum pgtable_kind pgtable_kunit_flip_kind(vpte_t pte, uns
  * Return: whether anything was young, or, of RACE and of walks that do not age, where they
  * have to go on.
  */
-static __always_inline u64 pgtable_kunit_walk(const struct pgtable_format *fmt,
+static __always_inline u64 pgtable_kunit_walk(const struct pgtable_walk_format *fmt,
 					      enum pgtable_kunit_op op, u64 start, u64 end,
 					      struct pgtable_kunit *t)
 {
@@ -239,7 +240,7 @@ static __always_inline u64 pgtable_kunit_walk(const struct pgtable_format *fmt,
 	};
 	struct pgtable_walk walk = { .arg = t, .next = start, .end = end };
 	struct pgtable_age *age = op == PGTABLE_KUNIT_PARTS ? t->age : &whole;
-	struct pgtable_format flip = *fmt;
+	struct pgtable_walk_format flip = *fmt;
 
 	switch (op) {
 	case PGTABLE_KUNIT_CLEAR:

@@ -134,33 +134,36 @@ static __always_inline bool pgtable_age_done(const struct pgtable_age *age)
  * looked at.
  */
 static __always_inline enum pgtable_walk_next
-__pgtable_age_whole(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
+__pgtable_age_whole(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
+		    vpte_t *new)
 {
 	struct pgtable_age *age = walk->arg;
 
-	if (!pgtable_leaf_young(fmt, walk->pte))
+	if (!pgtable_walk_leaf_young(fmt, walk->pte))
 		return PGTABLE_WALK_NEXT;
 
 	age->stats.young++;
 	if (!age->clear)
 		return PGTABLE_WALK_STOP;
 
-	*new = pgtable_leaf_mkold(fmt, walk->pte);
+	*new = pgtable_walk_leaf_mkold(fmt, walk->pte);
 	return PGTABLE_WALK_NEXT;
 }
 
 static __always_inline enum pgtable_walk_next
-__pgtable_age_parts(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
+__pgtable_age_parts(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
+		    vpte_t *new)
 {
-	const u64 size = 1ULL << pgtable_level_shift(fmt, walk->level);
+	const u64 size = 1ULL << pgtable_walk_level_shift(fmt, walk->level);
 	struct pgtable_age *age = walk->arg;
 
-	if (!pgtable_leaf_young(fmt, walk->pte) || !pgtable_age_mark_young(age, walk->addr, size))
+	if (!pgtable_walk_leaf_young(fmt, walk->pte) ||
+	    !pgtable_age_mark_young(age, walk->addr, size))
 		return PGTABLE_WALK_NEXT;
 
 	age->stats.young++;
 	if (pgtable_age_clears(age, walk->addr, size))
-		*new = pgtable_leaf_mkold(fmt, walk->pte);
+		*new = pgtable_walk_leaf_mkold(fmt, walk->pte);
 	return PGTABLE_WALK_NEXT;
 }
 
@@ -176,8 +179,9 @@ __pgtable_age_parts(const struct pgtable_format *fmt, const struct pgtable_walk 
  *
  * Context: RCU read section.  Safe under spinlocks and with the MMU lock held.
  */
-static __always_inline void pgtable_age(const struct pgtable_format *fmt,
-					const struct pgtable_tree *tree, struct pgtable_age *age)
+static __always_inline void pgtable_age(const struct pgtable_walk_format *fmt,
+					const struct pgtable_walk_tree *tree,
+					struct pgtable_age *age)
 {
 	static const struct pgtable_walk_ops whole = { .tighten = __pgtable_age_whole };
 	static const struct pgtable_walk_ops parts = { .tighten = __pgtable_age_parts };

@@ -14,17 +14,17 @@
 #include <linux/rcupdate.h>
 
 /* arm64 with 52-bit addresses and x86 or riscv with 57 bits have five. */
-#define PGTABLE_MAX_LEVELS	6
+#define PGTABLE_WALK_MAX_LEVELS	6
 
 /**
- * struct pgtable_tree - a snapshot of a root
+ * struct pgtable_walk_tree - a snapshot of a root
  * @table: the root table, or NULL if there is none
- * @levels: how many levels there are, 1 to PGTABLE_MAX_LEVELS
+ * @levels: how many levels there are, 1 to PGTABLE_WALK_MAX_LEVELS
  * @addr_bits: width of an input address.  The root is indexed by all that is left
  *	       above the other levels, so formats with a larger root (riscv's x4
  *	       modes, arm64's concatenated tables) need nothing else.
  */
-struct pgtable_tree {
+struct pgtable_walk_tree {
 	vpte_t *table;
 	unsigned int levels;
 	unsigned int addr_bits;
@@ -47,16 +47,16 @@ struct pgtable_root {
 #define PGTABLE_ROOT_TABLE	(~0xfffUL)
 
 /**
- * pgtable_tree_valid() - can this be walked and published?
+ * pgtable_walk_tree_valid() - can this be walked and published?
  * @tree: the root
  *
  * Return: true if there is a table, aligned to at least 4 KiB, of a number of levels and
  * of an address width that walks and struct pgtable_root can cope with.
  */
-static inline bool pgtable_tree_valid(const struct pgtable_tree *tree)
+static inline bool pgtable_walk_tree_valid(const struct pgtable_walk_tree *tree)
 {
 	return tree->table && !((unsigned long)tree->table & ~PGTABLE_ROOT_TABLE) &&
-	       tree->levels && tree->levels <= PGTABLE_MAX_LEVELS &&
+	       tree->levels && tree->levels <= PGTABLE_WALK_MAX_LEVELS &&
 	       tree->addr_bits && tree->addr_bits <= PGTABLE_ROOT_ADDR_BITS;
 }
 
@@ -65,27 +65,28 @@ static inline bool pgtable_tree_valid(const struct pgtable_tree *tree)
  * @root: the place where they look
  * @tree: the root; the table must be initialised
  *
- * A root that is not pgtable_tree_valid() is a bug of the caller: it warns, and nothing
+ * A root that is not pgtable_walk_tree_valid() is a bug of the caller: it warns, and nothing
  * is published.
  *
  * Context: any.
  * Ordering: release; pairs with the address dependency of pgtable_root_deref().
  */
-static inline void pgtable_root_publish(struct pgtable_root *root, const struct pgtable_tree *tree)
+static inline void pgtable_root_publish(struct pgtable_root *root,
+					const struct pgtable_walk_tree *tree)
 {
 	unsigned long word = (unsigned long)tree->table;
 
 	word |= tree->addr_bits | tree->levels * (PGTABLE_ROOT_LEVELS & -PGTABLE_ROOT_LEVELS);
-	if (WARN_ON_ONCE(!pgtable_tree_valid(tree)))
+	if (WARN_ON_ONCE(!pgtable_walk_tree_valid(tree)))
 		word = 0;
 
 	/* Pairs with the address dependency of pgtable_root_deref(). */
 	smp_store_release(&root->word, word);
 }
 
-static __always_inline struct pgtable_tree __pgtable_root_decode(unsigned long word)
+static __always_inline struct pgtable_walk_tree __pgtable_root_decode(unsigned long word)
 {
-	return (struct pgtable_tree) {
+	return (struct pgtable_walk_tree) {
 		.table = (vpte_t *)(word & PGTABLE_ROOT_TABLE),
 		.levels = (word & PGTABLE_ROOT_LEVELS) /
 			  (PGTABLE_ROOT_LEVELS & -PGTABLE_ROOT_LEVELS),
@@ -106,7 +107,7 @@ static __always_inline struct pgtable_tree __pgtable_root_decode(unsigned long w
  */
 #define pgtable_root_deref(root, locked)						\
 ({											\
-	struct pgtable_tree __tree;							\
+	struct pgtable_walk_tree __tree;						\
 											\
 	RCU_LOCKDEP_WARN(!((locked) || rcu_read_lock_held()),				\
 			 "pgtable root used without lock and outside of RCU");		\
@@ -136,9 +137,9 @@ static __always_inline struct pgtable_tree __pgtable_root_decode(unsigned long w
  * does to the tables afterwards.
  * Return: the root, to one caller only; a table of NULL to all others.
  */
-static inline struct pgtable_tree pgtable_root_retire(struct pgtable_root *root)
+static inline struct pgtable_walk_tree pgtable_root_retire(struct pgtable_root *root)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	might_sleep();
 

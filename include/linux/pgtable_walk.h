@@ -48,32 +48,32 @@
 #include <linux/rcupdate.h>
 
 /**
- * enum pgtable_kind - what an entry is
- * @PGTABLE_NONE: maps nothing that a walker may look at: empty, MMIO, swapped
- * @PGTABLE_LEAF: maps memory
- * @PGTABLE_TABLE: points to a table of the next lower level
- * @PGTABLE_BUSY: somebody is replacing it; it belongs to them
+ * enum pgtable_walk_kind - what an entry is
+ * @PGTABLE_WALK_NONE: maps nothing that a walker may look at: empty, MMIO, swapped
+ * @PGTABLE_WALK_LEAF: maps memory
+ * @PGTABLE_WALK_TABLE: points to a table of the next lower level
+ * @PGTABLE_WALK_BUSY: somebody is replacing it; it belongs to them
  */
-enum pgtable_kind {
-	PGTABLE_NONE,
-	PGTABLE_LEAF,
-	PGTABLE_TABLE,
-	PGTABLE_BUSY,
+enum pgtable_walk_kind {
+	PGTABLE_WALK_NONE,
+	PGTABLE_WALK_LEAF,
+	PGTABLE_WALK_TABLE,
+	PGTABLE_WALK_BUSY,
 };
 
 struct pgtable_age;
 struct pgtable_walk;
 
 /**
- * struct pgtable_format - how to read the tables of one kind of MMU
+ * struct pgtable_walk_format - how to read the tables of one kind of MMU
  * @page_shift: log2 of the bytes that a leaf of level 0 maps
  * @index_bits: log2 of the entries in each table but the root
  * @accessed: the bits that are set in a leaf that was used, if they are constant
  * @volatile_bits: the bits that hardware or lockless walkers may change in a leaf
  *		   while somebody else holds the lock; 0 if they are not constant
  * @kind: classifies an entry of the given level.  Must call an entry of level 0
- *	  anything but PGTABLE_TABLE.
- * @child: the table that an entry of kind PGTABLE_TABLE points to
+ *	  anything but PGTABLE_WALK_TABLE.
+ * @child: the table that an entry of kind PGTABLE_WALK_TABLE points to
  * @young: whether a leaf was used; NULL means that it was if a bit of @accessed is set
  * @mkold: the value of a used leaf once it counts as unused; NULL means that
  *	   clearing @accessed is all.  It must only clear or tighten bits.
@@ -83,12 +83,12 @@ struct pgtable_walk;
  * Descriptions must be constant and their functions visible to the compiler where
  * the walk is called.
  */
-struct pgtable_format {
+struct pgtable_walk_format {
 	u8 page_shift;
 	u8 index_bits;
 	vpte_t accessed;
 	vpte_t volatile_bits;
-	enum pgtable_kind (*kind)(vpte_t pte, unsigned int level);
+	enum pgtable_walk_kind (*kind)(vpte_t pte, unsigned int level);
 	vpte_t *(*child)(vpte_t pte);
 	bool (*young)(vpte_t leaf);
 	vpte_t (*mkold)(vpte_t leaf);
@@ -149,11 +149,11 @@ struct pgtable_walk_stats {
  *	without any leaf, so what has to give way now and then can stop here.
  */
 struct pgtable_walk_ops {
-	enum pgtable_walk_next (*tighten)(const struct pgtable_format *fmt,
+	enum pgtable_walk_next (*tighten)(const struct pgtable_walk_format *fmt,
 					  const struct pgtable_walk *walk, vpte_t *new);
-	enum pgtable_walk_next (*leaf)(const struct pgtable_format *fmt,
+	enum pgtable_walk_next (*leaf)(const struct pgtable_walk_format *fmt,
 				       const struct pgtable_walk *walk, vpte_t *ptep);
-	enum pgtable_walk_next (*table_post)(const struct pgtable_format *fmt,
+	enum pgtable_walk_next (*table_post)(const struct pgtable_walk_format *fmt,
 					     const struct pgtable_walk *walk, vpte_t *ptep);
 };
 
@@ -181,38 +181,40 @@ struct pgtable_walk {
 };
 
 /**
- * pgtable_level_shift() - log2 of the bytes that an entry maps
+ * pgtable_walk_level_shift() - log2 of the bytes that an entry maps
  * @fmt: the format
  * @level: the entry's level
  *
  * Return: the shift.
  */
-static __always_inline unsigned int pgtable_level_shift(const struct pgtable_format *fmt,
-							unsigned int level)
+static __always_inline unsigned int pgtable_walk_level_shift(const struct pgtable_walk_format *fmt,
+							     unsigned int level)
 {
 	return fmt->page_shift + fmt->index_bits * level;
 }
 
 /**
- * pgtable_leaf_young() - was a leaf used?
+ * pgtable_walk_leaf_young() - was a leaf used?
  * @fmt: the format
  * @leaf: the leaf
  *
  * Return: true if it counts as used.
  */
-static __always_inline bool pgtable_leaf_young(const struct pgtable_format *fmt, vpte_t leaf)
+static __always_inline bool pgtable_walk_leaf_young(const struct pgtable_walk_format *fmt,
+						    vpte_t leaf)
 {
 	return fmt->young ? fmt->young(leaf) : leaf & fmt->accessed;
 }
 
 /**
- * pgtable_leaf_mkold() - what becomes of a leaf that was used
+ * pgtable_walk_leaf_mkold() - what becomes of a leaf that was used
  * @fmt: the format
  * @leaf: the leaf
  *
  * Return: the value with which it counts as unused.
  */
-static __always_inline vpte_t pgtable_leaf_mkold(const struct pgtable_format *fmt, vpte_t leaf)
+static __always_inline vpte_t pgtable_walk_leaf_mkold(const struct pgtable_walk_format *fmt,
+						      vpte_t leaf)
 {
 	return fmt->mkold ? fmt->mkold(leaf) : leaf & ~fmt->accessed;
 }
@@ -222,21 +224,21 @@ static __always_inline vpte_t pgtable_leaf_mkold(const struct pgtable_format *fm
  * nothing below it, where the time goes.
  */
 enum __pgtable_walk_exit {
-	PGTABLE_EXIT_END,
-	PGTABLE_EXIT_CHILD,
-	PGTABLE_EXIT_STOP,
+	PGTABLE_WALK_EXIT_END,
+	PGTABLE_WALK_EXIT_CHILD,
+	PGTABLE_WALK_EXIT_STOP,
 };
 
 static __always_inline enum __pgtable_walk_exit
-__pgtable_walk_table(const struct pgtable_format *fmt, enum pgtable_walk_mode mode,
+__pgtable_walk_table(const struct pgtable_walk_format *fmt, enum pgtable_walk_mode mode,
 		     const struct pgtable_walk_ops *ops, struct pgtable_walk *walk,
 		     vpte_t *table, u64 index_mask, unsigned int level, u64 end)
 {
-	const unsigned int shift = pgtable_level_shift(fmt, level);
+	const unsigned int shift = pgtable_walk_level_shift(fmt, level);
 	const u64 first_page = walk->next >> shift, last_page = (end - 1) >> shift;
 	const u64 first = first_page & index_mask;
 	const u64 last = min(first + (last_page - first_page), index_mask);
-	enum __pgtable_walk_exit exit = PGTABLE_EXIT_END;
+	enum __pgtable_walk_exit exit = PGTABLE_WALK_EXIT_END;
 	unsigned int visited = 0;	/* in a register, unlike the counter */
 	u64 i;
 
@@ -247,24 +249,24 @@ __pgtable_walk_table(const struct pgtable_format *fmt, enum pgtable_walk_mode mo
 		vpte_t new = pte;
 
 		switch (fmt->kind(pte, level)) {
-		case PGTABLE_NONE:
+		case PGTABLE_WALK_NONE:
 			continue;
-		case PGTABLE_BUSY:
+		case PGTABLE_WALK_BUSY:
 			walk->stats.busy++;
 			continue;
-		case PGTABLE_TABLE:
+		case PGTABLE_WALK_TABLE:
 			if (!level)
 				continue;
-			exit = PGTABLE_EXIT_CHILD;
+			exit = PGTABLE_WALK_EXIT_CHILD;
 			break;
-		case PGTABLE_LEAF:
+		case PGTABLE_WALK_LEAF:
 			break;
 		}
 
 		walk->pte = pte;
 		walk->addr = (first_page + i - first) << shift;
 		walk->level = level;
-		if (exit == PGTABLE_EXIT_CHILD) {
+		if (exit == PGTABLE_WALK_EXIT_CHILD) {
 			walk->next = max(walk->next, walk->addr);
 			walk->stats.visited += visited;
 			return exit;
@@ -287,7 +289,7 @@ __pgtable_walk_table(const struct pgtable_format *fmt, enum pgtable_walk_mode mo
 		}
 
 		if (next == PGTABLE_WALK_STOP) {
-			exit = PGTABLE_EXIT_STOP;
+			exit = PGTABLE_WALK_EXIT_STOP;
 			i++;
 			break;
 		}
@@ -316,16 +318,16 @@ __pgtable_walk_table(const struct pgtable_format *fmt, enum pgtable_walk_mode mo
  * that: @walk->next is where to go on, behind the entry or the table at which it stopped, and
  * a call with the same @walk continues there.
  */
-static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
+static __always_inline bool pgtable_walk_range(const struct pgtable_walk_format *fmt,
 					       enum pgtable_walk_mode mode,
 					       const struct pgtable_walk_ops *ops,
-					       const struct pgtable_tree *tree,
+					       const struct pgtable_walk_tree *tree,
 					       struct pgtable_walk *walk)
 {
 	const u64 mask = (1ULL << fmt->index_bits) - 1;
 	const u64 end = min(walk->end, 1ULL << tree->addr_bits);
 	const unsigned int top = tree->levels - 1;
-	vpte_t *tables[PGTABLE_MAX_LEVELS];
+	vpte_t *tables[PGTABLE_WALK_MAX_LEVELS];
 	unsigned int level = top;
 
 	BUILD_BUG_ON(mode == PGTABLE_WALK_LOCKLESS && (ops->leaf || ops->table_post));
@@ -334,7 +336,7 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 	RCU_LOCKDEP_WARN(mode != PGTABLE_WALK_EXCLUSIVE && !rcu_read_lock_held(),
 			 "page tables walked outside of RCU");
 
-	if (!tree->table || walk->next >= end || top >= PGTABLE_MAX_LEVELS)
+	if (!tree->table || walk->next >= end || top >= PGTABLE_WALK_MAX_LEVELS)
 		goto done;
 
 	tables[level] = tree->table;
@@ -347,11 +349,11 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 		 * loop below, which reads it again and decides anew.
 		 */
 		while (level) {
-			const u64 index = walk->next >> pgtable_level_shift(fmt, level);
+			const u64 index = walk->next >> pgtable_walk_level_shift(fmt, level);
 			vpte_t pte;
 
 			pte = vpte_read(&tables[level][level == top ? index : index & mask]);
-			if (fmt->kind(pte, level) != PGTABLE_TABLE)
+			if (fmt->kind(pte, level) != PGTABLE_WALK_TABLE)
 				break;
 			if (mode == PGTABLE_WALK_LOCKLESS)
 				pgtable_walk_stall();
@@ -365,23 +367,24 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_format *fmt,
 			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[level],
 						    level == top ? ~0ULL : mask, level, end);
 
-		if (exit == PGTABLE_EXIT_CHILD) {
+		if (exit == PGTABLE_WALK_EXIT_CHILD) {
 			if (mode == PGTABLE_WALK_LOCKLESS)
 				pgtable_walk_stall();
 			tables[--level] = fmt->child(walk->pte);
 			continue;
 		}
 
-		stop = exit == PGTABLE_EXIT_STOP;
+		stop = exit == PGTABLE_WALK_EXIT_STOP;
 		if (stop && !ops->table_post && walk->next < end)
 			return false;
 
 		/* Come out of every table that ends here, or of all at the range's end. */
-		while (level < top && (walk->next >= end ||
-				       !(walk->next >> pgtable_level_shift(fmt, level) & mask))) {
+		while (level < top &&
+		       (walk->next >= end ||
+			!(walk->next >> pgtable_walk_level_shift(fmt, level) & mask))) {
 			level++;
 			if (ops->table_post) {
-				const unsigned int shift = pgtable_level_shift(fmt, level);
+				const unsigned int shift = pgtable_walk_level_shift(fmt, level);
 				const u64 page = (walk->next - 1) >> shift;
 				vpte_t *ptep = &tables[level][level == top ? page : page & mask];
 
@@ -406,21 +409,21 @@ done:
 /**
  * enum pgtable_walk_counter - what is counted, see pgtable_walk_count()
  * @PGTABLE_WALKS: requests answered by aging
- * @PGTABLE_VISITED: as in struct pgtable_walk_stats
- * @PGTABLE_YOUNG: likewise
- * @PGTABLE_LOST: likewise
- * @PGTABLE_BUSY_MET: likewise
- * @PGTABLE_FREED: tables freed after their grace period
- * @PGTABLE_NR_COUNTERS: how many counters there are
+ * @PGTABLE_WALK_VISITED: as in struct pgtable_walk_stats
+ * @PGTABLE_WALK_YOUNG: likewise
+ * @PGTABLE_WALK_LOST: likewise
+ * @PGTABLE_WALK_BUSY_MET: likewise
+ * @PGTABLE_WALK_FREED: tables freed after their grace period
+ * @PGTABLE_WALK_NR_COUNTERS: how many counters there are
  */
 enum pgtable_walk_counter {
 	PGTABLE_WALKS,
-	PGTABLE_VISITED,
-	PGTABLE_YOUNG,
-	PGTABLE_LOST,
-	PGTABLE_BUSY_MET,
-	PGTABLE_FREED,
-	PGTABLE_NR_COUNTERS,
+	PGTABLE_WALK_VISITED,
+	PGTABLE_WALK_YOUNG,
+	PGTABLE_WALK_LOST,
+	PGTABLE_WALK_BUSY_MET,
+	PGTABLE_WALK_FREED,
+	PGTABLE_WALK_NR_COUNTERS,
 };
 
 void pgtable_walk_count(enum pgtable_walk_counter counter, unsigned int n);

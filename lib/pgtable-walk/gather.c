@@ -8,15 +8,15 @@
 #include <linux/pgtable_gather.h>
 #include <linux/pgtable_walk.h>
 
-static void pgtable_free(struct page *page)
+static void pgtable_gather_free_page(struct page *page)
 {
 	__free_page(page);
-	pgtable_walk_count(PGTABLE_FREED, 1);
+	pgtable_walk_count(PGTABLE_WALK_FREED, 1);
 }
 
-static void pgtable_free_rcu(struct rcu_head *head)
+static void pgtable_gather_free_rcu(struct rcu_head *head)
 {
-	pgtable_free(container_of(head, struct page, rcu_head));
+	pgtable_gather_free_page(container_of(head, struct page, rcu_head));
 }
 
 /**
@@ -51,7 +51,7 @@ void pgtable_gather_free(struct pgtable_gather *gather)
 	struct page *page, *next;
 
 	list_for_each_entry_safe(page, next, &gather->tables, lru)
-		call_rcu(&page->rcu_head, pgtable_free_rcu);
+		call_rcu(&page->rcu_head, pgtable_gather_free_rcu);
 
 	INIT_LIST_HEAD(&gather->tables);
 }
@@ -72,7 +72,7 @@ void pgtable_gather_free_retired(struct pgtable_gather *gather)
 	struct page *page, *next;
 
 	list_for_each_entry_safe(page, next, &gather->tables, lru)
-		pgtable_free(page);
+		pgtable_gather_free_page(page);
 
 	INIT_LIST_HEAD(&gather->tables);
 }

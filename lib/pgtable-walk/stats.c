@@ -16,15 +16,15 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/pgtable_walk.h>
 
-static DEFINE_PER_CPU(u64[PGTABLE_NR_COUNTERS], counters);
+static DEFINE_PER_CPU(u64[PGTABLE_WALK_NR_COUNTERS], counters);
 
-static const char * const counter_names[PGTABLE_NR_COUNTERS] = {
+static const char * const counter_names[PGTABLE_WALK_NR_COUNTERS] = {
 	[PGTABLE_WALKS] = "walks",
-	[PGTABLE_VISITED] = "visited",
-	[PGTABLE_YOUNG] = "young",
-	[PGTABLE_LOST] = "lost",
-	[PGTABLE_BUSY_MET] = "busy",
-	[PGTABLE_FREED] = "freed",
+	[PGTABLE_WALK_VISITED] = "visited",
+	[PGTABLE_WALK_YOUNG] = "young",
+	[PGTABLE_WALK_LOST] = "lost",
+	[PGTABLE_WALK_BUSY_MET] = "busy",
+	[PGTABLE_WALK_FREED] = "freed",
 };
 
 /**
@@ -53,20 +53,20 @@ void pgtable_walk_account_age(const struct pgtable_age *age)
 	const struct pgtable_walk_stats *stats = &age->stats;
 
 	pgtable_walk_count(PGTABLE_WALKS, 1);
-	pgtable_walk_count(PGTABLE_VISITED, stats->visited);
+	pgtable_walk_count(PGTABLE_WALK_VISITED, stats->visited);
 	if (stats->young)
-		pgtable_walk_count(PGTABLE_YOUNG, stats->young);
+		pgtable_walk_count(PGTABLE_WALK_YOUNG, stats->young);
 	if (stats->lost)
-		pgtable_walk_count(PGTABLE_LOST, stats->lost);
+		pgtable_walk_count(PGTABLE_WALK_LOST, stats->lost);
 	if (stats->busy)
-		pgtable_walk_count(PGTABLE_BUSY_MET, stats->busy);
+		pgtable_walk_count(PGTABLE_WALK_BUSY_MET, stats->busy);
 
 	trace_pgtable_walk_age(age);
 }
 EXPORT_SYMBOL_GPL(pgtable_walk_account_age);
 
 /* What the counters stood at when they were last zeroed. */
-static u64 counters_base[PGTABLE_NR_COUNTERS];
+static u64 counters_base[PGTABLE_WALK_NR_COUNTERS];
 static DEFINE_MUTEX(counters_base_lock);
 
 static u64 counter_sum(enum pgtable_walk_counter counter)
@@ -84,7 +84,7 @@ static int stats_show(struct seq_file *m, void *unused)
 	int i;
 
 	mutex_lock(&counters_base_lock);
-	for (i = 0; i < PGTABLE_NR_COUNTERS; i++)
+	for (i = 0; i < PGTABLE_WALK_NR_COUNTERS; i++)
 		seq_printf(m, "%s %llu\n", counter_names[i], counter_sum(i) - counters_base[i]);
 	mutex_unlock(&counters_base_lock);
 	return 0;
@@ -100,7 +100,7 @@ static ssize_t stats_write(struct file *file, const char __user *buf, size_t len
 	int i;
 
 	mutex_lock(&counters_base_lock);
-	for (i = 0; i < PGTABLE_NR_COUNTERS; i++)
+	for (i = 0; i < PGTABLE_WALK_NR_COUNTERS; i++)
 		counters_base[i] = counter_sum(i);
 	mutex_unlock(&counters_base_lock);
 	return len;

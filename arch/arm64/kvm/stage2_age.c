@@ -38,14 +38,14 @@ bool kvm_arch_can_age_lockless(struct kvm *kvm)
 }
 
 /* The loops, apart from all else: a test reads their object code for calls. */
-static noinline void stage2_age(const struct pgtable_tree *tree, struct pgtable_age *age)
+static noinline void stage2_age(const struct pgtable_walk_tree *tree, struct pgtable_age *age)
 {
 	pgtable_age(&stage2_format, tree, age);
 }
 
 void kvm_arch_age(struct kvm *kvm, const struct kvm_memory_slot *slot, struct pgtable_age *age)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.mmu.root, false);

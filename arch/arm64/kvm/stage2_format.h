@@ -17,15 +17,15 @@
 #include <linux/pgtable_walk.h>
 #include <asm/kvm_stage2_pte.h>
 
-static __always_inline enum pgtable_kind stage2_kind(vpte_t pte, unsigned int level)
+static __always_inline enum pgtable_walk_kind stage2_kind(vpte_t pte, unsigned int level)
 {
 	/* First, for an invalid entry may have AF's bit set and be somebody's. */
 	if (!(pte & PTE_VALID))
-		return pte & KVM_INVALID_PTE_LOCKED ? PGTABLE_BUSY : PGTABLE_NONE;
+		return pte & KVM_INVALID_PTE_LOCKED ? PGTABLE_WALK_BUSY : PGTABLE_WALK_NONE;
 	if (stage2_pte_leaf(pte, KVM_PGTABLE_LAST_LEVEL - (int)level))
-		return PGTABLE_LEAF;
+		return PGTABLE_WALK_LEAF;
 	/* What is neither at the last level is reserved: hardware faults. */
-	return level ? PGTABLE_TABLE : PGTABLE_NONE;
+	return level ? PGTABLE_WALK_TABLE : PGTABLE_WALK_NONE;
 }
 
 /* What kvm_pte_to_phys() does, for any granule. */
@@ -54,6 +54,6 @@ static __always_inline vpte_t *stage2_child(vpte_t pte)
 	.child = (_child),					\
 }
 
-static const struct pgtable_format stage2_format = STAGE2_FORMAT(PAGE_SHIFT, stage2_child);
+static const struct pgtable_walk_format stage2_format = STAGE2_FORMAT(PAGE_SHIFT, stage2_child);
 
 #endif /* _ARM64_KVM_STAGE2_FORMAT_H */

@@ -71,7 +71,7 @@ static __always_inline vpte_t *_name##_child(vpte_t pte)				\
 {											\
 	return phys_to_virt(stage2_table_phys(pte, _name##_shift, _name##_has_lpa2));	\
 }											\
-static const struct pgtable_format _name##_format =					\
+static const struct pgtable_walk_format _name##_format =				\
 	STAGE2_FORMAT(_name##_shift, _name##_child);					\
 static u64 _name##_walk(enum pgtable_kunit_op op, u64 start, u64 end,			\
 			struct pgtable_kunit *t)					\
@@ -254,25 +254,27 @@ static void test_kinds(struct kunit *test)
 {
 	unsigned int level, i;
 
-	for (level = 0; level < PGTABLE_MAX_LEVELS; level++) {
-		const enum pgtable_kind block = level ? PGTABLE_LEAF : PGTABLE_NONE;
-		const enum pgtable_kind page = level ? PGTABLE_TABLE : PGTABLE_LEAF;
+	for (level = 0; level < PGTABLE_WALK_MAX_LEVELS; level++) {
+		const enum pgtable_walk_kind block = level ? PGTABLE_WALK_LEAF : PGTABLE_WALK_NONE;
+		const enum pgtable_walk_kind page = level ? PGTABLE_WALK_TABLE : PGTABLE_WALK_LEAF;
 
 		for (i = 0; i < ARRAY_SIZE(stage2_kunit_rest); i++) {
 			const vpte_t rest = stage2_kunit_rest[i];
 			const vpte_t af = rest | S2_AF;
 
-			KUNIT_EXPECT_EQ(test, stage2_kind(rest, level), PGTABLE_NONE);
-			KUNIT_EXPECT_EQ(test, stage2_kind(rest | S2_TYPE, level), PGTABLE_NONE);
-			KUNIT_EXPECT_EQ(test, stage2_kind(af, level), PGTABLE_BUSY);
-			KUNIT_EXPECT_EQ(test, stage2_kind(af | S2_TYPE, level), PGTABLE_BUSY);
+			KUNIT_EXPECT_EQ(test, stage2_kind(rest, level), PGTABLE_WALK_NONE);
+			KUNIT_EXPECT_EQ(test, stage2_kind(rest | S2_TYPE, level),
+					PGTABLE_WALK_NONE);
+			KUNIT_EXPECT_EQ(test, stage2_kind(af, level), PGTABLE_WALK_BUSY);
+			KUNIT_EXPECT_EQ(test, stage2_kind(af | S2_TYPE, level), PGTABLE_WALK_BUSY);
 
 			KUNIT_EXPECT_EQ(test, stage2_kind(rest | S2_VALID, level), block);
 			KUNIT_EXPECT_EQ(test, stage2_kind(af | S2_VALID, level), block);
 			KUNIT_EXPECT_EQ(test, stage2_kind(rest | S2_TYPE | S2_VALID, level), page);
 			KUNIT_EXPECT_EQ(test, stage2_kind(af | S2_TYPE | S2_VALID, level), page);
 		}
-		KUNIT_EXPECT_EQ(test, stage2_kind(KVM_INVALID_PTE_LOCKED, level), PGTABLE_BUSY);
+		KUNIT_EXPECT_EQ(test, stage2_kind(KVM_INVALID_PTE_LOCKED, level),
+				PGTABLE_WALK_BUSY);
 	}
 }
 

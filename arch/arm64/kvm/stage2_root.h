@@ -13,7 +13,7 @@
 /* Concatenated tables are one large root: its size follows from the address width. */
 static inline void stage2_publish_root(struct kvm_s2_mmu *mmu)
 {
-	const struct pgtable_tree tree = {
+	const struct pgtable_walk_tree tree = {
 		.table = (vpte_t __force *)mmu->pgt->pgd,
 		.levels = KVM_PGTABLE_LAST_LEVEL - mmu->pgt->start_level + 1,
 		.addr_bits = mmu->pgt->ia_bits,

@@ -18,14 +18,14 @@
 #define GSTAGE_INDEX_BITS	(IS_ENABLED(CONFIG_64BIT) ? 9 : 10)
 #define GSTAGE_ROOT_EXTRA_BITS	2
 
-static __always_inline enum pgtable_kind gstage_kind(vpte_t pte, unsigned int level)
+static __always_inline enum pgtable_walk_kind gstage_kind(vpte_t pte, unsigned int level)
 {
 	if (!(pte & _PAGE_PRESENT))
-		return PGTABLE_NONE;
+		return PGTABLE_WALK_NONE;
 	if (pte & _PAGE_LEAF)
-		return PGTABLE_LEAF;
+		return PGTABLE_WALK_LEAF;
 	/* The lowest level has no tables below: hardware faults, we see nothing. */
-	return level ? PGTABLE_TABLE : PGTABLE_NONE;
+	return level ? PGTABLE_WALK_TABLE : PGTABLE_WALK_NONE;
 }
 
 static __always_inline vpte_t *gstage_child(vpte_t pte)
@@ -36,7 +36,7 @@ static __always_inline vpte_t *gstage_child(vpte_t pte)
 /* Hardware sets A and D if menvcfg.ADUE is on; the aging walk clears A. */
 #define GSTAGE_VOLATILE_BITS	(_PAGE_ACCESSED | _PAGE_DIRTY)
 
-static const struct pgtable_format gstage_format = {
+static const struct pgtable_walk_format gstage_format = {
 	.page_shift = GSTAGE_PAGE_SHIFT,
 	.index_bits = GSTAGE_INDEX_BITS,
 	.accessed = _PAGE_ACCESSED,

@@ -66,13 +66,14 @@ struct gstage_change {
 #define gstage_needbreak(kvm)	spin_needbreak(&(kvm)->mmu_lock)
 #endif
 
-static struct pgtable_tree gstage_tree(struct kvm *kvm)
+static struct pgtable_walk_tree gstage_tree(struct kvm *kvm)
 {
 	return pgtable_root_deref(&kvm->arch.gstage_root, lockdep_is_held(&kvm->mmu_lock));
 }
 
 static __always_inline bool gstage_walk(const struct pgtable_walk_ops *ops,
-					const struct pgtable_tree *tree, struct pgtable_walk *walk)
+					const struct pgtable_walk_tree *tree,
+					struct pgtable_walk *walk)
 {
 	return pgtable_walk_range(&gstage_format, PGTABLE_WALK_EXCLUSIVE, ops, tree, walk);
 }
@@ -95,8 +96,8 @@ static void gstage_flush_change(struct gstage_change *change)
 	else if (change->fence_start != change->fence_end)
 		kvm_riscv_hfence_gvma_vmid_gpa(change->kvm, -1UL, 0, change->fence_start,
 					       change->fence_end - change->fence_start,
-					       pgtable_level_shift(&gstage_format,
-								   change->fence_level));
+					       pgtable_walk_level_shift(&gstage_format,
+									change->fence_level));
 	change->fence_start = 0;
 	change->fence_end = 0;
 
@@ -105,7 +106,8 @@ static void gstage_flush_change(struct gstage_change *change)
 
 /* Walks go upwards, so the last leaf ends the range to be fenced. */
 static __always_inline enum pgtable_walk_next
-gstage_unmap_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
+gstage_unmap_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
+		  vpte_t *ptep)
 {
 	struct gstage_change *change = walk->arg;
 
@@ -114,13 +116,13 @@ gstage_unmap_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *w
 		change->fence_start = walk->addr;
 		change->fence_level = walk->level;
 	}
-	change->fence_end = walk->addr + (1ULL << pgtable_level_shift(fmt, walk->level));
+	change->fence_end = walk->addr + (1ULL << pgtable_walk_level_shift(fmt, walk->level));
 	change->fence_level = min(change->fence_level, walk->level);
 
 	return gstage_next(change->kvm, change->may_block);
 }
 
-static bool gstage_table_empty(const struct pgtable_format *fmt, const vpte_t *table)
+static bool gstage_table_empty(const struct pgtable_walk_format *fmt, const vpte_t *table)
 {
 	unsigned int i;
 
@@ -139,9 +141,10 @@ static bool gstage_table_empty(const struct pgtable_format *fmt, const vpte_t *t
  * Yield here as well: a range may hold nothing but empty tables.
  */
 static __always_inline enum pgtable_walk_next
-gstage_unmap_table(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
+gstage_unmap_table(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
+		   vpte_t *ptep)
 {
-	const u64 size = 1ULL << pgtable_level_shift(fmt, walk->level);
+	const u64 size = 1ULL << pgtable_walk_level_shift(fmt, walk->level);
 	struct gstage_change *change = walk->arg;
 
 	if (walk->addr >= change->start && change->end - walk->addr >= size &&
@@ -178,7 +181,7 @@ void gstage_unmap(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block)
 
 	do {
 		/* Anew each time: the root may go while the lock is dropped. */
-		const struct pgtable_tree tree = gstage_tree(kvm);
+		const struct pgtable_walk_tree tree = gstage_tree(kvm);
 
 		change.resumed = walk.next;
 		done = gstage_walk(&ops, &tree, &walk);
@@ -200,14 +203,15 @@ void gstage_unmap(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block)
  */
 void gstage_unmap_entry(struct kvm *kvm, u32 level, gpa_t addr)
 {
-	const u64 size = 1ULL << pgtable_level_shift(&gstage_format, level);
+	const u64 size = 1ULL << pgtable_walk_level_shift(&gstage_format, level);
 	const u64 start = addr & ~(size - 1);
 
 	gstage_unmap(kvm, start, start + size, false);
 }
 
 static __always_inline enum pgtable_walk_next
-gstage_free_table(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
+gstage_free_table(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
+		  vpte_t *ptep)
 {
 	/* Not unlinked: the walk goes on behind it, and there is no other. */
 	pgtable_gather_table(walk->arg, fmt->child(walk->pte));
@@ -215,7 +219,7 @@ gstage_free_table(const struct pgtable_format *fmt, const struct pgtable_walk *w
 }
 
 /* All tables but the root's.  Leaves go with the table that they are in. */
-static void gstage_free_tables(const struct pgtable_tree *tree)
+static void gstage_free_tables(const struct pgtable_walk_tree *tree)
 {
 	static const struct pgtable_walk_ops ops = { .table_post = gstage_free_table };
 	DEFINE_PGTABLE_GATHER(tables);
@@ -240,7 +244,7 @@ static void gstage_free_tables(const struct pgtable_tree *tree)
  */
 void kvm_riscv_gstage_free_pgd(struct kvm *kvm)
 {
-	struct pgtable_tree tree = pgtable_root_retire(&kvm->arch.gstage_root);
+	struct pgtable_walk_tree tree = pgtable_root_retire(&kvm->arch.gstage_root);
 
 	if (!tree.table)
 		return;
@@ -256,7 +260,7 @@ void kvm_riscv_gstage_free_pgd(struct kvm *kvm)
 }
 
 static __always_inline enum pgtable_walk_next
-gstage_wrprotect_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk,
+gstage_wrprotect_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
 		      vpte_t *ptep)
 {
 	struct gstage_change *change = walk->arg;
@@ -268,7 +272,7 @@ gstage_wrprotect_leaf(const struct pgtable_format *fmt, const struct pgtable_wal
 }
 
 static __always_inline enum pgtable_walk_next
-gstage_wrprotect_table(const struct pgtable_format *fmt, const struct pgtable_walk *walk,
+gstage_wrprotect_table(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
 		       vpte_t *ptep)
 {
 	struct gstage_change *change = walk->arg;
@@ -302,7 +306,7 @@ void gstage_wrprotect(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block)
 	lockdep_assert_held_write(&kvm->mmu_lock);
 
 	do {
-		const struct pgtable_tree tree = gstage_tree(kvm);
+		const struct pgtable_walk_tree tree = gstage_tree(kvm);
 
 		done = gstage_walk(&ops, &tree, &walk);
 		if (!done)

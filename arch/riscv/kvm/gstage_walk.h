@@ -29,7 +29,7 @@ static inline unsigned long gstage_hgatp_vmid(struct kvm_vcpu *vcpu)
 /* The table is zeroed, and stays that large until the root is retired. */
 static inline void gstage_publish_root(struct kvm *kvm, unsigned int levels)
 {
-	const struct pgtable_tree tree = {
+	const struct pgtable_walk_tree tree = {
 		.table = (vpte_t *)kvm->arch.pgd,
 		.levels = levels,
 		.addr_bits = gstage_addr_bits(levels),
@@ -65,7 +65,7 @@ static inline vpte_t *gstage_vpte(pte_t *ptep)
 	return (vpte_t *)&ptep->pte;
 }
 
-static inline enum pgtable_kind gstage_entry_kind(pte_t *ptep, u32 level)
+static inline enum pgtable_walk_kind gstage_entry_kind(pte_t *ptep, u32 level)
 {
 	return gstage_kind(vpte_read(gstage_vpte(ptep)), level);
 }

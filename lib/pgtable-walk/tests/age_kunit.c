@@ -89,12 +89,12 @@ static void pgtable_kunit_put_random(struct pgtable_kunit *t)
 	switch (pgtable_kunit_random(t, 8)) {
 	case 0:
 		if (t->fmt->busy) {
-			pgtable_kunit_put(t, addr, level, PGTABLE_BUSY, t->fmt->busy);
+			pgtable_kunit_put(t, addr, level, PGTABLE_WALK_BUSY, t->fmt->busy);
 			break;
 		}
 		fallthrough;
 	case 1:
-		pgtable_kunit_put(t, addr, level, PGTABLE_NONE,
+		pgtable_kunit_put(t, addr, level, PGTABLE_WALK_NONE,
 				  t->fmt->absent(virt_to_phys(t->decoy)));
 		break;
 	default:

@@ -5,36 +5,36 @@
 #include "suite.h"
 
 /* What a table is at level 0, which has none. */
-static enum pgtable_kind pgtable_kunit_bottom_kind(const struct pgtable_kunit *t)
+static enum pgtable_walk_kind pgtable_kunit_bottom_kind(const struct pgtable_kunit *t)
 {
-	return t->fmt->table_is_leaf ? PGTABLE_LEAF : PGTABLE_NONE;
+	return t->fmt->table_is_leaf ? PGTABLE_WALK_LEAF : PGTABLE_WALK_NONE;
 }
 
 /* What format and tests were told of the same tables is the same. */
 void pgtable_kunit_test_format(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;
-	const struct pgtable_format *fmt = t->fmt->format;
+	const struct pgtable_walk_format *fmt = t->fmt->format;
 	const phys_addr_t pa = virt_to_phys(t->decoy);
 	unsigned int level, flavour;
 
 	for (level = 0; level < t->tree.levels; level++) {
-		KUNIT_EXPECT_EQ(test, pgtable_level_shift(fmt, level),
+		KUNIT_EXPECT_EQ(test, pgtable_walk_level_shift(fmt, level),
 				pgtable_kunit_shift(t, level));
-		KUNIT_EXPECT_EQ(test, fmt->kind(0, level), PGTABLE_NONE);
-		KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->absent(pa), level), PGTABLE_NONE);
+		KUNIT_EXPECT_EQ(test, fmt->kind(0, level), PGTABLE_WALK_NONE);
+		KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->absent(pa), level), PGTABLE_WALK_NONE);
 		if (t->fmt->busy)
-			KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->busy, level), PGTABLE_BUSY);
+			KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->busy, level), PGTABLE_WALK_BUSY);
 		KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->table(pa), level),
-				level ? PGTABLE_TABLE : pgtable_kunit_bottom_kind(t));
+				level ? PGTABLE_WALK_TABLE : pgtable_kunit_bottom_kind(t));
 		for (flavour = 0; flavour < 32; flavour++) {
 			const vpte_t old = t->fmt->leaf(pa, level, flavour, false);
 			const vpte_t young = t->fmt->leaf(pa, level, flavour, true);
 
-			KUNIT_EXPECT_EQ(test, fmt->kind(old, level), PGTABLE_LEAF);
-			KUNIT_EXPECT_EQ(test, fmt->kind(young, level), PGTABLE_LEAF);
-			KUNIT_EXPECT_FALSE(test, pgtable_leaf_young(fmt, old));
-			KUNIT_EXPECT_TRUE(test, pgtable_leaf_young(fmt, young));
+			KUNIT_EXPECT_EQ(test, fmt->kind(old, level), PGTABLE_WALK_LEAF);
+			KUNIT_EXPECT_EQ(test, fmt->kind(young, level), PGTABLE_WALK_LEAF);
+			KUNIT_EXPECT_FALSE(test, pgtable_walk_leaf_young(fmt, old));
+			KUNIT_EXPECT_TRUE(test, pgtable_walk_leaf_young(fmt, young));
 			/* An aging walk may come between a look and a change under the lock. */
 			if (fmt->volatile_bits)
 				KUNIT_EXPECT_EQ(test, (old ^ young) & ~fmt->volatile_bits, 0);
@@ -53,7 +53,7 @@ void pgtable_kunit_test_busy_entries_left_alone(struct kunit *test)
 	if (!t->fmt->busy)
 		kunit_skip(test, "format has no frozen entries");
 
-	pgtable_kunit_put(t, addr, 0, PGTABLE_BUSY, t->fmt->busy);
+	pgtable_kunit_put(t, addr, 0, PGTABLE_WALK_BUSY, t->fmt->busy);
 	pgtable_kunit_put_leaf(t, addr + page, 0, true);
 	pgtable_kunit_check_aging(t, addr, addr + page);
 	pgtable_kunit_check_aging(t, addr, addr + 2 * page);
@@ -61,7 +61,7 @@ void pgtable_kunit_test_busy_entries_left_alone(struct kunit *test)
 
 	for (level = 0; level < t->tree.levels; level++) {
 		pgtable_kunit_empty(t);
-		pgtable_kunit_put(t, addr, level, PGTABLE_BUSY, t->fmt->busy);
+		pgtable_kunit_put(t, addr, level, PGTABLE_WALK_BUSY, t->fmt->busy);
 		pgtable_kunit_check_aging(t, 0, t->width);
 		KUNIT_EXPECT_EQ(test, t->stats.busy, 1);
 	}
@@ -74,7 +74,7 @@ void pgtable_kunit_test_absent_entries_left_alone(struct kunit *test)
 	unsigned int level;
 
 	for (level = 0; level < t->tree.levels; level++) {
-		pgtable_kunit_put(t, pgtable_kunit_addr(t), level, PGTABLE_NONE,
+		pgtable_kunit_put(t, pgtable_kunit_addr(t), level, PGTABLE_WALK_NONE,
 				  t->fmt->absent(virt_to_phys(t->decoy)));
 		pgtable_kunit_check_aging(t, 0, t->width);
 		pgtable_kunit_check_locked(t, 0, t->width);
@@ -92,8 +92,8 @@ void pgtable_kunit_test_table_at_level_0_not_entered(struct kunit *test)
 	struct pgtable_kunit_slot *slot;
 
 	slot = pgtable_kunit_put(t, addr, 0, pgtable_kunit_bottom_kind(t), t->fmt->table(pa));
-	if (slot->kind == PGTABLE_LEAF)
-		slot->aged = pgtable_leaf_mkold(t->fmt->format, slot->pte);
+	if (slot->kind == PGTABLE_WALK_LEAF)
+		slot->aged = pgtable_walk_leaf_mkold(t->fmt->format, slot->pte);
 	pgtable_kunit_check_aging(t, 0, t->width);
 	pgtable_kunit_check_locked(t, addr, addr + 1);
 }
@@ -154,7 +154,7 @@ static void pgtable_kunit_check_snapshot(struct pgtable_kunit *t, unsigned int n
 	KUNIT_EXPECT_TRUE(t->test, pgtable_kunit_run(t, PGTABLE_KUNIT_FLIP, 0, t->width));
 	pgtable_kunit_expect_entries(t, true, 0, t->width);
 	pgtable_kunit_expect_stats(t, (struct pgtable_walk_stats) {
-		.visited = 1, .young = 1, .lost = slot->kind == PGTABLE_LEAF,
+		.visited = 1, .young = 1, .lost = slot->kind == PGTABLE_WALK_LEAF,
 	});
 	pgtable_kunit_restore(t);
 	slot->aged = slot->pte;
@@ -170,7 +170,7 @@ void pgtable_kunit_test_one_snapshot_of_a_table(struct kunit *test)
 		kunit_skip(test, "one level");
 
 	pgtable_kunit_put_leaf(t, pgtable_kunit_addr(t), 0, true);
-	for (i = 0; t->slots[i].kind == PGTABLE_TABLE; i++) {
+	for (i = 0; t->slots[i].kind == PGTABLE_WALK_TABLE; i++) {
 		/* None of these is 0: a walk that follows one ends in the decoy. */
 		pgtable_kunit_check_snapshot(t, i, t->fmt->leaf(pa, t->slots[i].level, 1, true));
 		pgtable_kunit_check_snapshot(t, i, t->fmt->absent(pa));

@@ -22,18 +22,18 @@ static __always_inline vpte_t *mock_child(vpte_t pte)
 	return phys_to_virt(pte & MOCK_ADDR);
 }
 
-static __always_inline enum pgtable_kind mock_kind(vpte_t pte, unsigned int level)
+static __always_inline enum pgtable_walk_kind mock_kind(vpte_t pte, unsigned int level)
 {
 	if (pte == MOCK_BUSY)
-		return PGTABLE_BUSY;
+		return PGTABLE_WALK_BUSY;
 	if (!(pte & MOCK_PRESENT))
-		return PGTABLE_NONE;
+		return PGTABLE_WALK_NONE;
 	if (pte & MOCK_LEAF)
-		return PGTABLE_LEAF;
-	return level ? PGTABLE_TABLE : PGTABLE_NONE;
+		return PGTABLE_WALK_LEAF;
+	return level ? PGTABLE_WALK_TABLE : PGTABLE_WALK_NONE;
 }
 
-static const struct pgtable_format mock_format = {
+static const struct pgtable_walk_format mock_format = {
 	.page_shift = 12,
 	.index_bits = 2,
 	.accessed = MOCK_ACCESSED,
@@ -84,13 +84,13 @@ PGTABLE_KUNIT_SUITE(mock_6_levels, mock, 6, 4);
  * A format without an accessed bit: an old leaf is one that the hardware can't use, with
  * its permission saved elsewhere, as x86 does where EPT has no accessed bits.
  */
-static __always_inline enum pgtable_kind tracked_kind(vpte_t pte, unsigned int level)
+static __always_inline enum pgtable_walk_kind tracked_kind(vpte_t pte, unsigned int level)
 {
 	if (!(pte & (MOCK_PRESENT | MOCK_SAVED)))
-		return PGTABLE_NONE;
+		return PGTABLE_WALK_NONE;
 	if (pte & MOCK_LEAF)
-		return PGTABLE_LEAF;
-	return level ? PGTABLE_TABLE : PGTABLE_NONE;
+		return PGTABLE_WALK_LEAF;
+	return level ? PGTABLE_WALK_TABLE : PGTABLE_WALK_NONE;
 }
 
 static __always_inline bool tracked_young(vpte_t leaf)
@@ -103,7 +103,7 @@ static __always_inline vpte_t tracked_mkold(vpte_t leaf)
 	return (leaf & ~MOCK_PRESENT) | MOCK_SAVED;
 }
 
-static const struct pgtable_format tracked_format = {
+static const struct pgtable_walk_format tracked_format = {
 	.page_shift = 12,
 	.index_bits = 2,
 	.volatile_bits = MOCK_PRESENT | MOCK_SAVED,
@@ -229,7 +229,7 @@ static void test_root_word(struct kunit *test)
 {
 	vpte_t *table = kunit_kzalloc(test, PGTABLE_KUNIT_TABLE, GFP_KERNEL);
 	struct pgtable_root root = {};
-	struct pgtable_tree tree, got;
+	struct pgtable_walk_tree tree, got;
 
 	KUNIT_ASSERT_NOT_NULL(test, table);
 	rcu_read_lock();
@@ -238,7 +238,7 @@ static void test_root_word(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, tree.table, NULL);
 
 	tree.table = table;
-	for (tree.levels = 1; tree.levels <= PGTABLE_MAX_LEVELS; tree.levels++) {
+	for (tree.levels = 1; tree.levels <= PGTABLE_WALK_MAX_LEVELS; tree.levels++) {
 		for (tree.addr_bits = 12; tree.addr_bits < 64; tree.addr_bits++) {
 			pgtable_root_publish(&root, &tree);
 			got = pgtable_root_deref(&root, true);
@@ -251,7 +251,7 @@ static void test_root_word(struct kunit *test)
 	/* Handed out once. */
 	got = pgtable_root_retire(&root);
 	KUNIT_EXPECT_PTR_EQ(test, got.table, table);
-	KUNIT_EXPECT_EQ(test, got.levels, PGTABLE_MAX_LEVELS);
+	KUNIT_EXPECT_EQ(test, got.levels, PGTABLE_WALK_MAX_LEVELS);
 	KUNIT_EXPECT_EQ(test, got.addr_bits, 63);
 	got = pgtable_root_retire(&root);
 	KUNIT_EXPECT_PTR_EQ(test, got.table, NULL);
@@ -263,29 +263,29 @@ static void test_root_word(struct kunit *test)
 static void test_valid_trees(struct kunit *test)
 {
 	vpte_t *table = kunit_kzalloc(test, PGTABLE_KUNIT_TABLE, GFP_KERNEL);
-	const struct pgtable_tree good = { table, 3, 39 };
-	struct pgtable_tree tree;
+	const struct pgtable_walk_tree good = { table, 3, 39 };
+	struct pgtable_walk_tree tree;
 
 	KUNIT_ASSERT_NOT_NULL(test, table);
-	KUNIT_EXPECT_TRUE(test, pgtable_tree_valid(&good));
+	KUNIT_EXPECT_TRUE(test, pgtable_walk_tree_valid(&good));
 
 	tree = good;
 	tree.table = NULL;
-	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+	KUNIT_EXPECT_FALSE(test, pgtable_walk_tree_valid(&tree));
 	tree.table = table + 256;
-	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+	KUNIT_EXPECT_FALSE(test, pgtable_walk_tree_valid(&tree));
 
 	tree = good;
 	tree.levels = 0;
-	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
-	tree.levels = PGTABLE_MAX_LEVELS + 1;
-	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+	KUNIT_EXPECT_FALSE(test, pgtable_walk_tree_valid(&tree));
+	tree.levels = PGTABLE_WALK_MAX_LEVELS + 1;
+	KUNIT_EXPECT_FALSE(test, pgtable_walk_tree_valid(&tree));
 
 	tree = good;
 	tree.addr_bits = 0;
-	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+	KUNIT_EXPECT_FALSE(test, pgtable_walk_tree_valid(&tree));
 	tree.addr_bits = 64;
-	KUNIT_EXPECT_FALSE(test, pgtable_tree_valid(&tree));
+	KUNIT_EXPECT_FALSE(test, pgtable_walk_tree_valid(&tree));
 }
 
 static struct kunit_case basics_cases[] = {

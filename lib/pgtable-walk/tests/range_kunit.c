@@ -47,7 +47,7 @@ EXPORT_SYMBOL_GPL(pgtable_kunit_test_no_table);
 void pgtable_kunit_test_impossible_levels(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;
-	const unsigned int levels[] = { 0, PGTABLE_MAX_LEVELS + 1, ~0U };
+	const unsigned int levels[] = { 0, PGTABLE_WALK_MAX_LEVELS + 1, ~0U };
 	unsigned int i;
 
 	t->tree.table[0] = t->decoy[0];
@@ -68,7 +68,7 @@ void pgtable_kunit_test_empty_tree(struct kunit *test)
 	pgtable_kunit_check_locked(t, 0, t->width);
 
 	/* Tables with nothing in them. */
-	pgtable_kunit_put(t, addr, 0, PGTABLE_NONE, 0);
+	pgtable_kunit_put(t, addr, 0, PGTABLE_WALK_NONE, 0);
 	pgtable_kunit_check_aging(t, 0, t->width);
 	pgtable_kunit_check_locked(t, 0, t->width);
 	pgtable_kunit_check_locked(t, addr, addr + 1);

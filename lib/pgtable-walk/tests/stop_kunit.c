@@ -29,8 +29,8 @@ void pgtable_kunit_test_stop_and_resume(struct kunit *test)
 		const struct pgtable_kunit_slot *slot = &t->slots[i];
 		unsigned int leaves = 0;
 
-		tables += slot->kind == PGTABLE_TABLE;
-		if (slot->kind != PGTABLE_LEAF)
+		tables += slot->kind == PGTABLE_WALK_TABLE;
+		if (slot->kind != PGTABLE_WALK_LEAF)
 			continue;
 
 		addr = pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, addr, t->width);
@@ -78,7 +78,7 @@ static void pgtable_kunit_unlink_in_pieces(struct kunit *test, bool stop)
 
 	pgtable_kunit_put_mix(t);
 	for (i = 0; i < t->nr_slots; i++)
-		tables += t->slots[i].kind == PGTABLE_TABLE;
+		tables += t->slots[i].kind == PGTABLE_WALK_TABLE;
 
 	t->stop = stop;
 	t->stop_post = true;

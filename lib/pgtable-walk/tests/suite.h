@@ -16,7 +16,7 @@ u64 pgtable_kunit_size(const struct pgtable_kunit *t, unsigned int level);
 struct pgtable_kunit_slot *pgtable_kunit_find(struct pgtable_kunit *t, u64 addr,
 					      unsigned int level);
 struct pgtable_kunit_slot *pgtable_kunit_put(struct pgtable_kunit *t, u64 addr, unsigned int level,
-					     enum pgtable_kind kind, vpte_t pte);
+					     enum pgtable_walk_kind kind, vpte_t pte);
 void pgtable_kunit_empty(struct pgtable_kunit *t);
 unsigned int pgtable_kunit_next(const struct pgtable_kunit *t, unsigned int i);
 unsigned int pgtable_kunit_pages(const struct pgtable_kunit *t, unsigned int tables);

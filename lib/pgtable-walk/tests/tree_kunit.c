@@ -35,7 +35,7 @@ struct pgtable_kunit_slot *pgtable_kunit_find(struct pgtable_kunit *t, u64 addr,
 
 		if (addr - slot->addr < pgtable_kunit_size(t, slot->level) &&
 		    (slot->level == level ||
-		     (slot->level > level && slot->kind != PGTABLE_TABLE)))
+		     (slot->level > level && slot->kind != PGTABLE_WALK_TABLE)))
 			return slot;
 	}
 	return NULL;
@@ -43,7 +43,7 @@ struct pgtable_kunit_slot *pgtable_kunit_find(struct pgtable_kunit *t, u64 addr,
 
 static struct pgtable_kunit_slot *pgtable_kunit_add(struct pgtable_kunit *t, vpte_t *table,
 						    u64 addr, unsigned int level,
-						    enum pgtable_kind kind, vpte_t pte)
+						    enum pgtable_walk_kind kind, vpte_t pte)
 {
 	struct pgtable_kunit_slot *slot;
 	unsigned int i;
@@ -94,7 +94,7 @@ static vpte_t *pgtable_kunit_table(struct pgtable_kunit *t)
 
 /* Put an entry at @addr and @level, and tables above it.  Good until the next put. */
 struct pgtable_kunit_slot *pgtable_kunit_put(struct pgtable_kunit *t, u64 addr, unsigned int level,
-					     enum pgtable_kind kind, vpte_t pte)
+					     enum pgtable_walk_kind kind, vpte_t pte)
 {
 	vpte_t *table = t->tree.table;
 	unsigned int i;
@@ -105,7 +105,7 @@ struct pgtable_kunit_slot *pgtable_kunit_put(struct pgtable_kunit *t, u64 addr, 
 		if (!slot) {
 			vpte_t *child = pgtable_kunit_table(t);
 
-			slot = pgtable_kunit_add(t, table, addr, i, PGTABLE_TABLE,
+			slot = pgtable_kunit_add(t, table, addr, i, PGTABLE_WALK_TABLE,
 						 t->fmt->table(virt_to_phys(child)));
 			slot->table = child;
 		}
@@ -122,7 +122,7 @@ struct pgtable_kunit_slot *pgtable_kunit_put_leaf(struct pgtable_kunit *t, u64 a
 	const phys_addr_t pa = virt_to_phys(t->decoy);
 	struct pgtable_kunit_slot *slot;
 
-	slot = pgtable_kunit_put(t, addr, level, PGTABLE_LEAF,
+	slot = pgtable_kunit_put(t, addr, level, PGTABLE_WALK_LEAF,
 				 t->fmt->leaf(pa, level, flavour, young));
 	slot->aged = t->fmt->leaf(pa, level, flavour, false);
 	return slot;
@@ -238,7 +238,7 @@ void pgtable_kunit_put_mix(struct pgtable_kunit *t)
 		const u64 huge = pgtable_kunit_size(t, 1);
 
 		pgtable_kunit_put_leaf(t, huge, 1, true);
-		pgtable_kunit_put(t, 2 * huge, 0, PGTABLE_NONE, 0);
+		pgtable_kunit_put(t, 2 * huge, 0, PGTABLE_WALK_NONE, 0);
 		pgtable_kunit_put_leaf(t, 3 * huge, 0, true);
 		pgtable_kunit_put_leaf(t, 3 * huge + page, 0, false);
 	}
@@ -271,9 +271,9 @@ struct pgtable_walk_stats pgtable_kunit_expected_stats(const struct pgtable_kuni
 
 		if (!pgtable_kunit_overlaps(t, slot, start, end))
 			continue;
-		stats.visited += slot->kind == PGTABLE_LEAF;
+		stats.visited += slot->kind == PGTABLE_WALK_LEAF;
 		stats.young += slot->pte != slot->aged;
-		stats.busy += slot->kind == PGTABLE_BUSY;
+		stats.busy += slot->kind == PGTABLE_WALK_BUSY;
 	}
 	return stats;
 }
@@ -325,7 +325,7 @@ static unsigned int pgtable_kunit_expect_call(struct pgtable_kunit *t, unsigned 
 /* The leaves of the range, ascending; with @post, each table behind all that is in it. */
 void pgtable_kunit_expect_calls(struct pgtable_kunit *t, u64 start, u64 end, bool post, bool ptep)
 {
-	const struct pgtable_kunit_slot *open[PGTABLE_MAX_LEVELS];
+	const struct pgtable_kunit_slot *open[PGTABLE_WALK_MAX_LEVELS];
 	unsigned int i, depth = 0, nr = 0;
 
 	for (i = 0; i < t->nr_slots; i++) {
@@ -335,9 +335,9 @@ void pgtable_kunit_expect_calls(struct pgtable_kunit *t, u64 start, u64 end, boo
 			continue;
 		while (depth && open[depth - 1]->level <= slot->level)
 			nr = pgtable_kunit_expect_call(t, nr, open[--depth], true, ptep);
-		if (post && slot->kind == PGTABLE_TABLE)
+		if (post && slot->kind == PGTABLE_WALK_TABLE)
 			open[depth++] = slot;
-		else if (slot->kind == PGTABLE_LEAF)
+		else if (slot->kind == PGTABLE_WALK_LEAF)
 			nr = pgtable_kunit_expect_call(t, nr, slot, false, ptep);
 	}
 	while (depth)

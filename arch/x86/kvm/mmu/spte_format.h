@@ -14,12 +14,12 @@
 
 #include "spte_volatile.h"
 
-static __always_inline enum pgtable_kind spte_kind(vpte_t spte, unsigned int level)
+static __always_inline enum pgtable_walk_kind spte_kind(vpte_t spte, unsigned int level)
 {
 	if (!is_shadow_present_pte(spte))
-		return is_frozen_spte(spte) ? PGTABLE_BUSY : PGTABLE_NONE;
+		return is_frozen_spte(spte) ? PGTABLE_WALK_BUSY : PGTABLE_WALK_NONE;
 
-	return is_last_spte(spte, level + PG_LEVEL_4K) ? PGTABLE_LEAF : PGTABLE_TABLE;
+	return is_last_spte(spte, level + PG_LEVEL_4K) ? PGTABLE_WALK_LEAF : PGTABLE_WALK_TABLE;
 }
 
 static __always_inline vpte_t *spte_child(vpte_t spte)
@@ -41,11 +41,11 @@ static __always_inline bool spte_young(vpte_t spte)
 	.young		= spte_young,			\
 	.mkold		= spte_mkold
 
-static const struct pgtable_format spte_format = { SPTE_FORMAT };
+static const struct pgtable_walk_format spte_format = { SPTE_FORMAT };
 
-static inline struct pgtable_tree spte_tree(u64 *root, int root_level)
+static inline struct pgtable_walk_tree spte_tree(u64 *root, int root_level)
 {
-	return (struct pgtable_tree) {
+	return (struct pgtable_walk_tree) {
 		.table = root,
 		.levels = root_level,
 		.addr_bits = PAGE_SHIFT + SPTE_LEVEL_BITS * root_level,

@@ -299,14 +299,14 @@ static void test_kinds_of_kvm(struct kunit *test)
 		free_page((unsigned long)table);
 
 		for (level = 0; level < 5; level++) {
-			KUNIT_EXPECT_EQ(test, spte_kind(FROZEN_SPTE, level), PGTABLE_BUSY);
+			KUNIT_EXPECT_EQ(test, spte_kind(FROZEN_SPTE, level), PGTABLE_WALK_BUSY);
 			KUNIT_EXPECT_EQ(test, spte_kind(SHADOW_NONPRESENT_VALUE, level),
-					PGTABLE_NONE);
+					PGTABLE_WALK_NONE);
 			KUNIT_EXPECT_EQ(test, spte_kind(MMIO_SPTE_GEN_LOW_MASK |
 							MMIO_SPTE_GEN_HIGH_MASK, level),
-					PGTABLE_NONE);
+					PGTABLE_WALK_NONE);
 			if (level)
-				KUNIT_EXPECT_EQ(test, spte_kind(spte, level), PGTABLE_TABLE);
+				KUNIT_EXPECT_EQ(test, spte_kind(spte, level), PGTABLE_WALK_TABLE);
 		}
 	}
 }

@@ -26,7 +26,7 @@
 #include "tdp_mmu.h"
 
 /* The loops, apart from all else: a test reads their object code for calls. */
-static noinline void tdp_mmu_age_tree(const struct pgtable_tree *tree, struct pgtable_age *age)
+static noinline void tdp_mmu_age_tree(const struct pgtable_walk_tree *tree, struct pgtable_age *age)
 {
 	pgtable_age(&spte_format, tree, age);
 }
@@ -39,12 +39,12 @@ static void spte_trace_changed(const struct pgtable_walk *walk, const vpte_t *sp
 				       walk->pte, new);
 }
 
-static const struct pgtable_format spte_traced_format = {
+static const struct pgtable_walk_format spte_traced_format = {
 	SPTE_FORMAT,
 	.changed	= spte_trace_changed,
 };
 
-static noinline void tdp_mmu_age_tree_traced(const struct pgtable_tree *tree,
+static noinline void tdp_mmu_age_tree_traced(const struct pgtable_walk_tree *tree,
 					     struct pgtable_age *age)
 {
 	pgtable_age(&spte_traced_format, tree, age);
@@ -55,7 +55,7 @@ static noinline void tdp_mmu_age_tree_traced(const struct pgtable_tree *tree,
  * if vCPUs differ in CPUID?  kvm_tdp_mmu_invalidate_all_roots() may be changing the role.
  */
 static bool tdp_mmu_root_is_aged(const struct kvm_mmu_page *root, int as_id,
-				 struct pgtable_tree *tree)
+				 struct pgtable_walk_tree *tree)
 {
 	const union kvm_mmu_page_role role = { .word = READ_ONCE(root->role.word) };
 
@@ -66,7 +66,7 @@ static bool tdp_mmu_root_is_aged(const struct kvm_mmu_page *root, int as_id,
 void kvm_tdp_mmu_age(struct kvm *kvm, int as_id, struct pgtable_age *age)
 {
 	struct kvm_mmu_page *root;
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {

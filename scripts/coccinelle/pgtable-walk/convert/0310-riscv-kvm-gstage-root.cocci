@@ -64,7 +64,7 @@ identifier kvm, pgd;
  kvm_riscv_gstage_free_pgd(struct kvm *kvm)
  {
 -	void *pgd = NULL;
-+	struct pgtable_tree tree = pgtable_root_retire(&kvm->arch.gstage_root);
++	struct pgtable_walk_tree tree = pgtable_root_retire(&kvm->arch.gstage_root);
 +	void *pgd = NULL;
 +
 +	if (!tree.table)

@@ -9,7 +9,7 @@
 /// and a grace period.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: gstage_set_pte 1
-// Applied: gstage_set_pte PGTABLE_TABLE
+// Applied: gstage_set_pte PGTABLE_WALK_TABLE
 
 @@
 typedef gpa_t, pte_t;
@@ -19,7 +19,7 @@ identifier kvm, level, pcache, addr, new_pte, ptep;
 		const pte_t *new_pte)
  {
  	...
-+	if (gstage_entry_kind(ptep, level) == PGTABLE_TABLE)
++	if (gstage_entry_kind(ptep, level) == PGTABLE_WALK_TABLE)
 +		gstage_unmap_entry(kvm, level, addr);
  	gstage_xchg_pte(ptep, *new_pte);
  	...

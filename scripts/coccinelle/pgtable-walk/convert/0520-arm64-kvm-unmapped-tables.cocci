@@ -69,7 +69,7 @@ identifier mm_ops, pgtable, level, data, ptep;
  {
  	...
  	kvm_pgtable_stage2_free_unlinked(...);
-+	pgtable_walk_count(PGTABLE_FREED, 1);
++	pgtable_walk_count(PGTABLE_WALK_FREED, 1);
  }
 
 @@

@@ -18,7 +18,7 @@
 
 /* ---- what the code under test needs ---- */
 
-static unsigned long counters[PGTABLE_NR_COUNTERS];
+static unsigned long counters[PGTABLE_WALK_NR_COUNTERS];
 static bool stall;
 
 void pgtable_walk_count(enum pgtable_walk_counter counter, unsigned int n)
@@ -31,9 +31,9 @@ void pgtable_walk_account_age(const struct pgtable_age *age)
 	const struct pgtable_walk_stats *stats = &age->stats;
 
 	pgtable_walk_count(PGTABLE_WALKS, 1);
-	pgtable_walk_count(PGTABLE_VISITED, stats->visited);
-	pgtable_walk_count(PGTABLE_YOUNG, stats->young);
-	pgtable_walk_count(PGTABLE_LOST, stats->lost);
+	pgtable_walk_count(PGTABLE_WALK_VISITED, stats->visited);
+	pgtable_walk_count(PGTABLE_WALK_YOUNG, stats->young);
+	pgtable_walk_count(PGTABLE_WALK_LOST, stats->lost);
 }
 
 static __thread u32 random_state;
@@ -122,7 +122,7 @@ static void new_root(void)
 }
 
 /* The entry for an address, at the lowest level that there is one. */
-static pte_t *find_entry(const struct pgtable_tree *tree, u64 addr, unsigned int *level)
+static pte_t *find_entry(const struct pgtable_walk_tree *tree, u64 addr, unsigned int *level)
 {
 	pte_t *ptep;
 	vpte_t *table = tree->table;
@@ -131,13 +131,13 @@ static pte_t *find_entry(const struct pgtable_tree *tree, u64 addr, unsigned int
 		ptep = (pte_t *)&table[(addr >> (12 + 9 * *level)) % 512];
 		const vpte_t pte = vpte_read(gstage_vpte(ptep));
 
-		if (gstage_kind(pte, *level) != PGTABLE_TABLE)
+		if (gstage_kind(pte, *level) != PGTABLE_WALK_TABLE)
 			return ptep;
 		table = gstage_child(pte);
 	}
 }
 
-static struct pgtable_tree locked_tree(void)
+static struct pgtable_walk_tree locked_tree(void)
 {
 	return pgtable_root_deref(&kvm.arch.gstage_root, lockdep_is_held(&kvm.mmu_lock));
 }
@@ -338,9 +338,9 @@ static void guest_access(u64 addr)
 			vpte_t *ptep = &table[(addr >> (12 + 9 * level)) % 512];
 
 			pte = vpte_read(ptep);
-			if (gstage_kind(pte, level) == PGTABLE_NONE)
+			if (gstage_kind(pte, level) == PGTABLE_WALK_NONE)
 				return;
-			if (gstage_kind(pte, level) == PGTABLE_LEAF) {
+			if (gstage_kind(pte, level) == PGTABLE_WALK_LEAF) {
 				const vpte_t used = pte | _PAGE_ACCESSED |
 						    (pte & _PAGE_WRITE ? _PAGE_DIRTY : 0);
 
@@ -537,13 +537,14 @@ static void map(u64 addr, unsigned int level)
 {
 	const u64 size = 1ULL << (12 + 9 * level), start = addr & ~(size - 1);
 	const u64 huge = addr & ~(HUGE_SIZE - 1);
-	struct pgtable_tree tree = locked_tree();
+	struct pgtable_walk_tree tree = locked_tree();
 	pte_t pte;
 	unsigned int found;
 	pte_t *ptep = find_entry(&tree, addr, &found);
 
 	/* A table or a huge leaf in the way. */
-	if (found != level && (found < level || gstage_entry_kind(ptep, found) == PGTABLE_LEAF)) {
+	if (found < level ||
+	    (found > level && gstage_entry_kind(ptep, found) == PGTABLE_WALK_LEAF)) {
 		gstage_unmap_entry(&kvm, max(level, found), addr);
 		set_shadow(huge, huge + HUGE_SIZE, ~0ULL, 0);
 		ptep = find_entry(&tree, addr, &found);
@@ -563,12 +564,12 @@ static void map(u64 addr, unsigned int level)
 
 static void allow_write(u64 addr)
 {
-	struct pgtable_tree tree = locked_tree();
+	struct pgtable_walk_tree tree = locked_tree();
 	unsigned int level;
 	vpte_t *ptep = gstage_vpte(find_entry(&tree, addr, &level)), old = vpte_read(ptep);
 	const u64 size = 1ULL << (12 + 9 * level), start = addr & ~(size - 1);
 
-	if (gstage_kind(old, level) != PGTABLE_LEAF)
+	if (gstage_kind(old, level) != PGTABLE_WALK_LEAF)
 		return;
 	pgtable_walk_stall();
 	WARN_ON_ONCE(!vpte_update(ptep, &old, 0, _PAGE_WRITE, GSTAGE_VOLATILE_BITS));
@@ -578,7 +579,7 @@ static void allow_write(u64 addr)
 /* A huge leaf goes, or becomes read-only, as a whole. */
 static void widen_to_leaves(u64 *start, u64 *end)
 {
-	struct pgtable_tree tree = locked_tree();
+	struct pgtable_walk_tree tree = locked_tree();
 	unsigned int level;
 
 	find_entry(&tree, *start, &level);
@@ -619,7 +620,7 @@ static void new_vm(void)
 
 static void check_shadow(struct kunit *test)
 {
-	struct pgtable_tree tree = locked_tree();
+	struct pgtable_walk_tree tree = locked_tree();
 	unsigned int i, j, level;
 
 	for (i = 0; i < TABLES; i++) {
@@ -699,14 +700,15 @@ static void test_ager_against_mmu(struct kunit *test)
 	rcu_barrier();
 
 	kunit_info(test, "%lu walks, %lu leaves, %lu young, %lu lost, %lu tables freed\n",
-		   counters[PGTABLE_WALKS], counters[PGTABLE_VISITED], counters[PGTABLE_YOUNG],
-		   counters[PGTABLE_LOST], counters[PGTABLE_FREED]);
+		   counters[PGTABLE_WALKS], counters[PGTABLE_WALK_VISITED],
+		   counters[PGTABLE_WALK_YOUNG], counters[PGTABLE_WALK_LOST],
+		   counters[PGTABLE_WALK_FREED]);
 	kunit_info(test, "%lu fences of all, %lu of ranges, %lu reads while outside\n", fences_all,
 		   fences_range, guest_reads);
 	/* Or else there was nothing to see. */
-	KUNIT_EXPECT_NE(test, counters[PGTABLE_YOUNG], 0UL);
-	KUNIT_EXPECT_NE(test, counters[PGTABLE_LOST], 0UL);
-	KUNIT_EXPECT_NE(test, counters[PGTABLE_FREED], 0UL);
+	KUNIT_EXPECT_NE(test, counters[PGTABLE_WALK_YOUNG], 0UL);
+	KUNIT_EXPECT_NE(test, counters[PGTABLE_WALK_LOST], 0UL);
+	KUNIT_EXPECT_NE(test, counters[PGTABLE_WALK_FREED], 0UL);
 	KUNIT_EXPECT_EQ(test, host_warnings, 0UL);
 }
 
@@ -827,9 +829,9 @@ static void test_fence_of_a_table(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fences_all, 1UL);
 	check_requests();
 	/* The table above it is still there, the one with the page is not. */
-	KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], 0UL);
+	KUNIT_EXPECT_EQ(test, counters[PGTABLE_WALK_FREED], 0UL);
 	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], 1UL);
+	KUNIT_EXPECT_EQ(test, counters[PGTABLE_WALK_FREED], 1UL);
 	guest_access(addr);
 	end_alone();
 }
@@ -864,7 +866,7 @@ static void check_unmap_yields(struct kunit *test, bool pages, bool may_block)
 	else
 		KUNIT_EXPECT_EQ(test, lock_yields, 0UL);
 	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], (unsigned long)TABLES);
+	KUNIT_EXPECT_EQ(test, counters[PGTABLE_WALK_FREED], (unsigned long)TABLES);
 }
 
 static void test_unmap_yields(struct kunit *test)
@@ -908,14 +910,14 @@ static void test_unmap_keeps_what_was_refilled(struct kunit *test)
 		KUNIT_EXPECT_NE(test, shadow[0][0], 0ULL);
 		check_shadow(test);
 		rcu_barrier();
-		KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], i + 1UL);
+		KUNIT_EXPECT_EQ(test, counters[PGTABLE_WALK_FREED], i + 1UL);
 
 		/* The same without anybody in between. */
 		gstage_unmap(&kvm, 0, PUD_SIZE, true);
 		set_shadow(0, ~0ULL, ~0ULL, 0);
 		check_shadow(test);
 		rcu_barrier();
-		KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], i + 3UL);
+		KUNIT_EXPECT_EQ(test, counters[PGTABLE_WALK_FREED], i + 3UL);
 		end_alone();
 	}
 }
@@ -950,7 +952,7 @@ static void test_teardown_yields(struct kunit *test)
 		kvm_riscv_gstage_free_pgd(&kvm);
 		spin_lock(&kvm.mmu_lock);
 		/* The tables of pages, and the one above them. */
-		KUNIT_EXPECT_EQ(test, counters[PGTABLE_FREED], TABLES + 1UL);
+		KUNIT_EXPECT_EQ(test, counters[PGTABLE_WALK_FREED], TABLES + 1UL);
 		KUNIT_EXPECT_TRUE(test, yields >= TABLES + 1UL);
 		KUNIT_EXPECT_PTR_EQ(test, kvm.arch.pgd, NULL);
 		end_alone();
@@ -1167,7 +1169,7 @@ static void test_rcu_assertions(struct kunit *test)
 {
 	static const struct pgtable_walk_ops ops = {};
 	struct pgtable_walk walk = { .end = 1 };
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	new_root();
 	tree = pgtable_root_deref(&kvm.arch.gstage_root, true);
@@ -1212,7 +1214,7 @@ static void test_lock_assertions(struct kunit *test)
 static void test_publish_assertions(struct kunit *test)
 {
 	struct pgtable_root root = {};
-	struct pgtable_tree tree = { (vpte_t *)0x1000, 3, 64 };
+	struct pgtable_walk_tree tree = { (vpte_t *)0x1000, 3, 64 };
 
 	pgtable_root_publish(&root, &tree);
 	KUNIT_EXPECT_EQ(test, warnings(), 1UL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 static __always_inline enum pgtable_walk_next
-bad_dirty(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
+bad_dirty(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
 {
 	if (walk->pte & _PAGE_DIRTY)
 		kvm_set_pfn_dirty(mine_pte_pfn(walk->pte)); /* expect 2 */
@@ -10,21 +10,21 @@ bad_dirty(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpt
 }
 
 static enum pgtable_walk_next
-bad_reference(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
+bad_reference(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
 {
 	get_page(phys_to_page(walk->pte & MASK)); /* expect 2 */
 	return PGTABLE_WALK_STOP;
 }
 
 static enum pgtable_walk_next
-bad_child(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
+bad_child(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
 {
 	*(vpte_t **)walk->arg = fmt->child(walk->pte); /* expect */
 	return PGTABLE_WALK_STOP;
 }
 
 static enum pgtable_walk_next
-good_clear(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
+good_clear(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk, vpte_t *new)
 {
 	struct pgtable_walk_stats *stats = walk->arg;
 
@@ -37,7 +37,7 @@ good_clear(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vp
 
 /* Under the lock the page is there. */
 static enum pgtable_walk_next
-good_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
+good_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
 	kvm_set_pfn_dirty(mine_pte_pfn(vpte_xchg(ptep, 0)));
 	return PGTABLE_WALK_NEXT;

@@ -2,7 +2,7 @@
 
 static void bad_at_once(struct kvm *kvm)
 {
-	struct pgtable_tree tree = pgtable_root_unpublish(&kvm->arch.root);
+	struct pgtable_walk_tree tree = pgtable_root_unpublish(&kvm->arch.root);
 
 	free_pages((unsigned long)tree.table, 2); /* expect */
 }
@@ -32,7 +32,7 @@ static void bad_before_unpublish(struct kvm *kvm, struct mine_pgt *pgt)
 
 static void bad_deadlock(struct kvm *kvm)
 {
-	struct pgtable_tree tree = pgtable_root_unpublish(&kvm->arch.root);
+	struct pgtable_walk_tree tree = pgtable_root_unpublish(&kvm->arch.root);
 
 	synchronize_srcu(&kvm->srcu); /* expect */
 	free_pages((unsigned long)tree.table, 2); /* expect */
@@ -40,7 +40,7 @@ static void bad_deadlock(struct kvm *kvm)
 
 static void bad_deadlock_too(struct kvm *kvm)
 {
-	struct pgtable_tree tree = pgtable_root_unpublish(&kvm->arch.root);
+	struct pgtable_walk_tree tree = pgtable_root_unpublish(&kvm->arch.root);
 
 	synchronize_rcu();
 	mmu_notifier_synchronize(); /* expect */
@@ -49,7 +49,7 @@ static void bad_deadlock_too(struct kvm *kvm)
 
 static void good_grace_period(struct kvm *kvm)
 {
-	struct pgtable_tree tree = pgtable_root_unpublish(&kvm->arch.root);
+	struct pgtable_walk_tree tree = pgtable_root_unpublish(&kvm->arch.root);
 
 	if (!tree.table)
 		return;
@@ -113,7 +113,7 @@ static void bad_dropped(struct kvm *kvm)
 
 static void bad_ignored(struct kvm *kvm)
 {
-	struct pgtable_tree tree = pgtable_root_retire(&kvm->arch.root);
+	struct pgtable_walk_tree tree = pgtable_root_retire(&kvm->arch.root);
 
 	mine_unmap(kvm, &tree);
 	free_pages((unsigned long)kvm->arch.pgd, 2); /* expect */
@@ -121,7 +121,7 @@ static void bad_ignored(struct kvm *kvm)
 
 static void bad_decided(struct kvm *kvm)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	tree = pgtable_root_retire(&kvm->arch.root);
 	if (tree.table)
@@ -149,7 +149,7 @@ static bool good_retire_root(struct mmu *mmu)
 
 static void good_owner(struct kvm *kvm)
 {
-	struct pgtable_tree tree = pgtable_root_retire(&kvm->arch.root);
+	struct pgtable_walk_tree tree = pgtable_root_retire(&kvm->arch.root);
 	void *pgd = NULL;
 
 	if (!tree.table)
@@ -165,7 +165,7 @@ static void good_owner(struct kvm *kvm)
 
 static void good_guarded(struct kvm *kvm)
 {
-	struct pgtable_tree tree = pgtable_root_retire(&kvm->arch.root);
+	struct pgtable_walk_tree tree = pgtable_root_retire(&kvm->arch.root);
 
 	if (tree.table) {
 		mine_unmap(kvm, &tree);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-static void bad_at_once(const struct pgtable_format *fmt, vpte_t *ptep)
+static void bad_at_once(const struct pgtable_walk_format *fmt, vpte_t *ptep)
 {
 	vpte_t *table = fmt->child(vpte_xchg(ptep, 0));
 
 	free_page((unsigned long)table); /* expect */
 }
 
-static void bad_after_flush(struct kvm *kvm, const struct pgtable_format *fmt, vpte_t *ptep)
+static void bad_after_flush(struct kvm *kvm, const struct pgtable_walk_format *fmt, vpte_t *ptep)
 {
 	void *table;
 
@@ -37,7 +37,7 @@ static void bad_gather(struct pgtable_gather *gather)
 		__free_page(page); /* expect */
 }
 
-static void good_gather(struct pgtable_gather *gather, const struct pgtable_format *fmt,
+static void good_gather(struct pgtable_gather *gather, const struct pgtable_walk_format *fmt,
 			vpte_t *ptep)
 {
 	pgtable_gather_table(gather, fmt->child(vpte_xchg(ptep, 0)));

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 static enum pgtable_walk_next
-bad_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
+bad_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
 	*ptep = walk->pte & ~_PAGE_WRITE; /* expect */
 	return PGTABLE_WALK_NEXT;
 }
 
 static enum pgtable_walk_next
-bad_leaf_once(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
+bad_leaf_once(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
 	struct change *change = walk->arg;
 
@@ -18,7 +18,7 @@ bad_leaf_once(const struct pgtable_format *fmt, const struct pgtable_walk *walk,
 }
 
 static __always_inline void
-bad_post(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
+bad_post(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
 	if (READ_ONCE(*ptep)) /* expect */
 		set_pte((pte_t *)ptep, __pte(0)); /* expect */
@@ -43,7 +43,7 @@ static void bad_mixed(vpte_t *ptep)
 
 static int bad_wrapped(pte_t *ptep, const pte_t *new_pte)
 {
-	if (mine_entry_kind(ptep, 0) == PGTABLE_TABLE)
+	if (mine_entry_kind(ptep, 0) == PGTABLE_WALK_TABLE)
 		return -EEXIST;
 	set_pte(ptep, *new_pte); /* expect */
 	return 0;
@@ -58,7 +58,7 @@ static void bad_index(vpte_t *table, unsigned int i)
 }
 
 static enum pgtable_walk_next
-good_leaf(const struct pgtable_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
+good_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk, vpte_t *ptep)
 {
 	vpte_t old = walk->pte, *found = walk->arg;
 

@@ -11,16 +11,16 @@ static pte_t *bad_descent(pte_t *ptep, u32 level)
 	return NULL;
 }
 
-static vpte_t *bad_child(const struct pgtable_format *fmt, vpte_t *ptep, unsigned int level)
+static vpte_t *bad_child(const struct pgtable_walk_format *fmt, vpte_t *ptep, unsigned int level)
 {
 	vpte_t pte = vpte_read(ptep);
 
-	if (fmt->kind(pte, level) != PGTABLE_TABLE)
+	if (fmt->kind(pte, level) != PGTABLE_WALK_TABLE)
 		return NULL;
 	return fmt->child(vpte_read(ptep)); /* expect 2 */
 }
 
-static vpte_t *bad_deref(const struct pgtable_format *fmt, vpte_t *ptep)
+static vpte_t *bad_deref(const struct pgtable_walk_format *fmt, vpte_t *ptep)
 {
 	return fmt->child(*ptep); /* expect */
 }
@@ -40,7 +40,7 @@ static void bad_twice(vpte_t *table, struct pgtable_walk *walk)
 		vpte_t *ptep = &table[i];
 		vpte_t pte = vpte_read(ptep);
 
-		if (mine_kind(pte) == PGTABLE_LEAF)
+		if (mine_kind(pte) == PGTABLE_WALK_LEAF)
 			walk->pte = vpte_read(ptep); /* expect */
 	}
 }
@@ -54,11 +54,12 @@ static void bad_after_break(vpte_t *ptep, bool again)
 	use(pte);
 }
 
-static vpte_t *good_snapshot(const struct pgtable_format *fmt, vpte_t *ptep, unsigned int level)
+static vpte_t *good_snapshot(const struct pgtable_walk_format *fmt, vpte_t *ptep,
+			     unsigned int level)
 {
 	vpte_t pte = vpte_read(ptep);
 
-	if (fmt->kind(pte, level) != PGTABLE_TABLE)
+	if (fmt->kind(pte, level) != PGTABLE_WALK_TABLE)
 		return NULL;
 	return fmt->child(pte);
 }
@@ -82,7 +83,7 @@ static void good_index(vpte_t *table)
 		use(vpte_read(&table[i]));
 }
 
-static void good_unlink(const struct pgtable_format *fmt, vpte_t *ptep)
+static void good_unlink(const struct pgtable_walk_format *fmt, vpte_t *ptep)
 {
 	gather(fmt->child(vpte_xchg(ptep, 0)));
 }

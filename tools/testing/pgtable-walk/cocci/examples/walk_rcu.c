@@ -3,7 +3,7 @@
 static bool bad_no_section(struct kvm *kvm, u64 start, u64 end)
 {
 	struct pgtable_age age = { .start = start, .end = end };
-	struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.root, false); /* expect */
+	struct pgtable_walk_tree tree = pgtable_root_deref(&kvm->arch.root, false); /* expect */
 
 	pgtable_age(&format, &tree, &age);
 	return age.stats.young;
@@ -12,7 +12,7 @@ static bool bad_no_section(struct kvm *kvm, u64 start, u64 end)
 static bool bad_one_path(struct kvm *kvm, u64 start, u64 end, bool locked)
 {
 	struct pgtable_age age = { .start = start, .end = end };
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	if (!locked)
 		rcu_read_lock();
@@ -26,7 +26,7 @@ static bool bad_one_path(struct kvm *kvm, u64 start, u64 end, bool locked)
 static bool bad_too_early(struct kvm *kvm, u64 start, u64 end)
 {
 	struct pgtable_age age = { .start = start, .end = end };
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
@@ -37,7 +37,7 @@ static bool bad_too_early(struct kvm *kvm, u64 start, u64 end)
 
 static u64 bad_root_entry(struct kvm *kvm, u64 i)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
@@ -47,7 +47,7 @@ static u64 bad_root_entry(struct kvm *kvm, u64 i)
 
 static bool bad_again(struct kvm *kvm, u64 start, u64 end)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	count(kvm);
@@ -59,7 +59,7 @@ static bool bad_again(struct kvm *kvm, u64 start, u64 end)
 static bool good_section(struct kvm *kvm, u64 start, u64 end)
 {
 	struct pgtable_age age = { .start = start, .end = end };
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
@@ -72,15 +72,15 @@ static bool good_section(struct kvm *kvm, u64 start, u64 end)
 
 static void good_locked(struct kvm *kvm, u64 start, u64 end)
 {
-	struct pgtable_tree tree = pgtable_root_deref(&kvm->arch.root,
-						      lockdep_is_held(&kvm->mmu_lock));
+	struct pgtable_walk_tree tree = pgtable_root_deref(&kvm->arch.root,
+							   lockdep_is_held(&kvm->mmu_lock));
 
 	unmap(&tree, start, end);
 }
 
 static bool good_question(struct kvm *kvm)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
@@ -90,7 +90,7 @@ static bool good_question(struct kvm *kvm)
 
 static void good_loop(struct kvm *kvm, u64 start, u64 end)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	while (start < end) {
 		rcu_read_lock();
@@ -104,7 +104,7 @@ static void good_loop(struct kvm *kvm, u64 start, u64 end)
 static bool good_guard(struct kvm *kvm, u64 start, u64 end)
 {
 	struct pgtable_age age = { .start = start, .end = end };
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	guard(rcu)();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
@@ -112,9 +112,9 @@ static bool good_guard(struct kvm *kvm, u64 start, u64 end)
 	return age.stats.young;
 }
 
-static void good_other_tree(struct kvm *kvm, const struct pgtable_tree *mine)
+static void good_other_tree(struct kvm *kvm, const struct pgtable_walk_tree *mine)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
@@ -124,9 +124,9 @@ static void good_other_tree(struct kvm *kvm, const struct pgtable_tree *mine)
 	walk(&tree, 0, 1);
 }
 
-static void good_other_tree_later(struct kvm *kvm, const struct pgtable_tree *mine)
+static void good_other_tree_later(struct kvm *kvm, const struct pgtable_walk_tree *mine)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
@@ -138,7 +138,7 @@ static void good_other_tree_later(struct kvm *kvm, const struct pgtable_tree *mi
 
 static void good_other_table(struct kvm *kvm, vpte_t *mine)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
@@ -149,7 +149,7 @@ static void good_other_table(struct kvm *kvm, vpte_t *mine)
 
 static void good_other_table_later(struct kvm *kvm, vpte_t *mine)
 {
-	struct pgtable_tree tree;
+	struct pgtable_walk_tree tree;
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
