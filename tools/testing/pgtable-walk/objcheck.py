@@ -230,7 +230,7 @@ def leaf_costs(machine, body):
 
 def check_costs(ktap, machine, pattern, costs, bounds):
     for kind, found, bound in zip(("old", "young"), costs, bounds):
-        mean = sum(found) / len(found) if found else 0
+        mean = round(sum(found) / len(found), 2) if found else 0
         problems = []
         if not found:
             problems = [f"no loop is known by '{LEAF[1]}' of {LEAF[0]}"]
