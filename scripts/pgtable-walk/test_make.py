@@ -184,6 +184,18 @@ def test_dry_run(b):
     assert everything(b.dir) == before
 
 
+def test_only_is_a_regex(b):
+    """Or else there is one line, and nothing is built."""
+    top = ROOT / "tools/testing/pgtable-walk"
+    for command in ((top / "sabotage.py", "host", f"--build={b.dir / 'build'}", "--only"),
+                    (top / "bench/bench.py", "--arches=none", "--base=6.12", f"--build={b.dir / 'build'}",
+                     "--lab=false", "--loops=none", "--only")):
+        out = subprocess.run([*command, "a(b"], capture_output=True, text=True, check=False, timeout=60)
+        assert out.returncode == 1 and not out.stdout, out
+        assert len(out.stderr.splitlines()) == 1 and "a(b" in out.stderr, out
+        assert not (b.dir / "build").exists(), command
+
+
 def test_old_python(b):
     shim = b.dir / "bin/python3"
     put(b.dir, {"bin/python3": "#!/bin/sh\necho False\n"})

@@ -9,7 +9,7 @@ import fnmatch
 import os
 import re
 
-from testlib import ARCHES, ROOT, Ktap
+from testlib import ARCHES, ROOT, Ktap, lab_word
 
 HERE = ROOT / "tools/testing/pgtable-walk"
 PROSE = ("Documentation/*", "*.md")
@@ -17,8 +17,7 @@ PROSE = ("Documentation/*", "*.md")
 
 def aliases(arch):
     """A regular expression for its name, or the name that its compiler has for it."""
-    cross = re.search(rf"^{arch}_CROSS\s*:= ?(\w*)", (HERE / f"lab/arch/{arch}.mk").read_text(encoding="utf-8"), re.M)
-    return re.compile("|".join(filter(None, (arch, cross[1]))), re.I)
+    return re.compile("|".join(filter(None, (arch, lab_word(arch, "CROSS").partition("-")[0]))), re.I)
 
 
 def main():

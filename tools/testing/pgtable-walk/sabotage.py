@@ -39,7 +39,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "cocci"))
 # pylint: disable=wrong-import-position
 from checks import CHECKS, Check, CheckError  # noqa: E402
-from testlib import ARCHES, KERNEL_DIRS, ROOT, SELFTESTS, Ktap  # noqa: E402
+from testlib import ARCHES, KERNEL_DIRS, ROOT, SELFTESTS, Ktap, regex  # noqa: E402
 
 LISTS = HERE / "sabotage"
 HOST_DIRS = ("include", "lib/pgtable-walk", "arch/riscv/kvm", "virt/kvm", "tools/testing/pgtable-walk")
@@ -350,7 +350,7 @@ def main():
                         help="which lists; check-texts: whether what all of them say is in the converted tree")
     parser.add_argument("--tree", type=pathlib.Path, help="the converted kernel tree")
     parser.add_argument("--build", type=pathlib.Path, help="scratch directory, or that of the lab")
-    parser.add_argument("--only", type=re.compile, default=os.environ.get("ONLY", ""), metavar="REGEX",
+    parser.add_argument("--only", type=regex, default=os.environ.get("ONLY", ""), metavar="REGEX",
                         help="those whose names it matches; default: $ONLY")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
     parser.add_argument("--arches", default=" ".join(ARCHES), help="cocci: of which architectures")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What tests share: KTAP output, which files of a tree are ours or converted."""
+"""What tests share: KTAP output, arguments, what the lab knows, which files of a tree are ours or converted."""
 import os
 import pathlib
 import re
@@ -52,6 +52,21 @@ class Ktap:
     def finish(self):
         self.plan()
         sys.exit(1 if self.failed or not self.count else 0)
+
+
+def regex(text):
+    """The type of an argument; one that is none ends the program with one line."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        return sys.exit(f"{os.path.basename(sys.argv[0])}: '{text}' is no regular expression: {error}")
+
+
+def lab_word(arch, variable):
+    """The first word of a variable of the lab; @variable is a regular expression for its name without that of
+    the architecture."""
+    text = (ROOT / f"tools/testing/pgtable-walk/lab/arch/{arch}.mk").read_text(encoding="utf-8")
+    return re.search(rf"^{arch}_{variable}\s*:=[^\S\n]*(\S*)", text, re.M)[1]
 
 
 def overlay_files(arches, tops=KERNEL_DIRS):

@@ -17,6 +17,7 @@ import time
 import figures
 import report
 import static
+from testlib import lab_word, regex     # static.py adds its path
 
 LINE = re.compile(r"# (\S+): BENCH (\{.*\})\s*$")
 CASE_SECONDS = 3600     # of the guest's clock
@@ -43,7 +44,7 @@ def boot(args, arch, tree, plan, *more):
 def measure(args, arch):
     directory = args.build / "bench"
     plans = [write_plan(directory / f"{arch}-{number}.plan",
-                        {name: command for name, command in cases.items() if re.search(args.only, name) or
+                        {name: command for name, command in cases.items() if args.only.search(name) or
                          name == "clock"})
              for number, cases in enumerate(({**figures.CASES, **figures.ONCE}, figures.CASES))]
     contention = write_plan(directory / f"{arch}-contention.plan", figures.CONTENTION)
@@ -65,7 +66,7 @@ def measure(args, arch):
             new = boot(args, arch, tree, plans[min(number - 1, 1)])
             fig.add_boot(new)
             lines += [dict(line, case=case, round=number) for case, line in new]
-            if number < args.rounds or not re.search(args.only, "contend"):
+            if number < args.rounds or not args.only.search("contend"):
                 continue
             say(f"{tree}, contention")
             new = boot(args, arch, tree, contention, "CONTEND=1")
@@ -93,11 +94,11 @@ def machine(args):
     """What the figures depend on, other than the tree."""
     yield "base", f"Linux {args.base}"
     for arch in args.arches.split():
-        yield f"compiler, {arch}", first_line(figures.TOOLS[arch][0], "--version")
-        yield f"emulator, {arch}", first_line(figures.TOOLS[arch][1], "--version")
+        yield f"compiler, {arch}", first_line(static.tool(arch, "gcc"), "--version")
+        yield f"emulator, {arch}", first_line(lab_word(arch, r"\w+_QEMU"), "--version")
     yield "repository", first_line("git", "log", "-1", "--format=%h, %cs")
     yield "date", time.strftime("%Y-%m-%d")
-    yield "command", f'make bench ARCHES="{args.arches}"' + (f" ONLY='{args.only}'" if args.only else "")
+    yield "command", f'make bench ARCHES="{args.arches}"' + (f" ONLY='{args.only.pattern}'" if args.only.pattern else "")
 
 
 def main():
@@ -107,7 +108,7 @@ def main():
     parser.add_argument("--build", required=True, type=pathlib.Path)
     parser.add_argument("--lab", required=True, help="the command that makes a target of the lab")
     parser.add_argument("--loops", required=True, type=pathlib.Path, help="the benchmark of the library's loop")
-    parser.add_argument("--only", default="", metavar="REGEX", help="cases to measure: " + ", ".join(
+    parser.add_argument("--only", type=regex, default="", metavar="REGEX", help="cases to measure: " + ", ".join(
         [*figures.CASES, *figures.ONCE, *figures.CONTENTION]))
     parser.add_argument("--rounds", type=int, default=2, help="boots of each kernel")
     args = parser.parse_args()

@@ -27,12 +27,6 @@ AGING = {
     "one": "passes over this one",
     "two": "passes and page_idle",
 }
-# The compiler and the emulator of an architecture.
-TOOLS = {
-    "arm64": ("aarch64-linux-gnu-gcc", "qemu-system-aarch64"),
-    "riscv": ("riscv64-linux-gnu-gcc", "qemu-system-riscv64"),
-    "x86": ("gcc", "qemu-system-x86_64"),
-}
 TITLES = {
     "pass-4k": "forced pass, 64 MiB, pages of 4 KiB",
     "pass-4k-256": "forced pass, 256 MiB, pages of 4 KiB",

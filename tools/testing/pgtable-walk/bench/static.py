@@ -3,9 +3,12 @@
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 
-import figures
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+# pylint: disable=wrong-import-position
+from testlib import lab_word  # noqa: E402
 
 # Of host/bench.c, in its order: name, functions of the library's walk and of the bare loop.
 LOOPS = (("test-old", "walk_test", "bare_test"), ("clear-old", "walk_clear", "bare_clear"),
@@ -32,7 +35,7 @@ def output(*command):
 
 def tool(arch, name):
     """A tool of the architecture, which is named as its compiler is."""
-    return figures.TOOLS[arch][0][:-len("gcc")] + name
+    return lab_word(arch, "CROSS") + name
 
 
 def loops(program):
