@@ -1,48 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests of queries of secondary MMUs about many parts of a range: which subscribers
- * they reach, when they are refused, and what becomes of the answers.
+ * they reach, when they are refused, and what becomes of the answers.  And of MGLRU's use of
+ * them: what its walks find young, and what they make old, in the host and in secondary MMUs.
  */
 #include <kunit/test.h>
 #include <linux/bitmap.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mmu_notifier_age.h>
+#include <linux/prandom.h>
 #include <linux/sched/mm.h>
 
-#define BASE		(16 * PAGE_SIZE)
+/* As with pages of 64K, so that a table may take several queries. */
+#undef PTRS_PER_PTE
+#define PTRS_PER_PTE	8192
+#include "lru_gen_age.h"
+
+#define BASE		PMD_SIZE
 #define NR_PAGES	100
+#define NR_ENTRIES	1200
+#define NR_QUERIED	(BITS_PER_LONG + 1)
+#define NR_HUGE		(NR_QUERIED + 3)
+#define NR_WALKS	50
 #define NR_SUBSCRIBERS	2
 
-/* A secondary MMU that was told which of its pages are young, and counts calls. */
+/*
+ * A secondary MMU that was told which parts of its memory are young, and counts calls.  It
+ * refuses the query of the number @refuses, from 1 on, and after each test uses @used_next.
+ */
 struct subscriber {
 	struct mmu_notifier mn;
-	int range_ret;
+	unsigned int shift;
+	unsigned int refuses;
 	unsigned int clears;
 	unsigned int tests;
 	unsigned int ranges;
-	DECLARE_BITMAP(young, NR_PAGES);
-	DECLARE_BITMAP(asked, NR_PAGES);
+	DECLARE_BITMAP(young, NR_ENTRIES);
+	DECLARE_BITMAP(was_young, NR_ENTRIES);
+	DECLARE_BITMAP(asked, NR_ENTRIES);
+	DECLARE_BITMAP(used_next, NR_ENTRIES);
+};
+
+/*
+ * What MGLRU walks: those entries of a table that are @present, from @first to before @last.
+ * It is to promote what is @eligible and young, in the @host or in a secondary MMU.
+ */
+struct lru_table {
+	struct vm_area_struct vma;
+	struct rnd_state random;
+	unsigned int shift;
+	unsigned int first;
+	unsigned int last;
+	bool consult;
+	DECLARE_BITMAP(present, NR_ENTRIES);
+	DECLARE_BITMAP(eligible, NR_ENTRIES);
+	DECLARE_BITMAP(host, NR_ENTRIES);
+	DECLARE_BITMAP(promoted, NR_ENTRIES);
+	pte_t ptes[NR_ENTRIES];
+	pmd_t pmds[NR_ENTRIES];
 };
 
 struct age_test {
 	struct mm_struct *mm;
 	struct subscriber subscribers[NR_SUBSCRIBERS];
 	struct mmu_notifier_age age;
+	struct lru_table lru;
 	DECLARE_BITMAP(want, NR_PAGES);
 	DECLARE_BITMAP(young, NR_PAGES);
 };
 
-static unsigned long page_nr(unsigned long addr)
+static unsigned long part_nr(const struct subscriber *s, unsigned long addr)
 {
-	return (addr - BASE) >> PAGE_SHIFT;
+	return (addr - BASE) >> s->shift;
 }
 
 static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start,
 		       unsigned long end)
 {
 	struct subscriber *s = container_of(mn, struct subscriber, mn);
-	const unsigned long first = page_nr(start), last = page_nr(end);
+	const unsigned long first = part_nr(s, start), last = part_nr(s, end);
 	const bool young = find_next_bit(s->young, last, first) < last;
 
 	s->clears++;
@@ -56,32 +93,35 @@ static int test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned lo
 	struct subscriber *s = container_of(mn, struct subscriber, mn);
 
 	s->tests++;
-	__set_bit(page_nr(addr), s->asked);
-	return test_bit(page_nr(addr), s->young);
+	__set_bit(part_nr(s, addr), s->asked);
+	return test_bit(part_nr(s, addr), s->young);
 }
 
-/* For queries about single pages from @BASE on. */
 static int age_range(struct mmu_notifier *mn, struct mm_struct *mm,
 		     const struct mmu_notifier_age *age)
 {
 	struct subscriber *s = container_of(mn, struct subscriber, mn);
-	DECLARE_BITMAP(want, NR_PAGES);
-	DECLARE_BITMAP(found, NR_PAGES);
+	unsigned int i, part;
 
-	s->ranges++;
-	if (s->range_ret)
-		return s->range_ret;
+	if (++s->ranges == s->refuses)
+		return -EOPNOTSUPP;
 
-	if (age->want)
-		bitmap_copy(want, age->want, age->nr);
-	else
-		bitmap_fill(want, age->nr);
-	bitmap_or(s->asked, s->asked, want, age->nr);
-	bitmap_and(found, s->young, want, age->nr);
-	if (age->young)
-		bitmap_or(age->young, age->young, found, age->nr);
-	if (age->clear)
-		bitmap_andnot(s->young, s->young, found, age->nr);
+	for (i = 0; i < age->nr; i++) {
+		part = part_nr(s, age->start) + i;
+		if (part >= NR_ENTRIES || (age->want && !test_bit(i, age->want)))
+			continue;
+
+		__set_bit(part, s->asked);
+		if (!test_bit(part, s->young))
+			continue;
+
+		if (age->young)
+			__set_bit(i, age->young);
+		if (age->clear)
+			__clear_bit(part, s->young);
+	}
+	if (!age->clear)
+		bitmap_or(s->young, s->young, s->used_next, NR_ENTRIES);
 	return 0;
 }
 
@@ -135,6 +175,7 @@ static struct subscriber *subscribe(struct kunit *test, int i, const struct mmu_
 
 	for (; first < NR_PAGES; first += 4)
 		__set_bit(first, s->young);
+	s->shift = PAGE_SHIFT;
 	s->mn.ops = ops;
 	KUNIT_ASSERT_EQ(test, mmu_notifier_register(&s->mn, t->mm), 0);
 	return s;
@@ -216,9 +257,10 @@ static void test_refused(struct kunit *test)
 	struct subscriber *able = subscribe(test, 0, &range_ops, 0);
 	struct subscriber *unable = subscribe(test, 1, &range_ops, 2);
 
-	unable->range_ret = -EOPNOTSUPP;
+	unable->refuses = 1;
 	KUNIT_EXPECT_EQ(test, query(test, false), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, unable->ranges, 1);
+	unable->refuses = 2;
 	KUNIT_EXPECT_EQ(test, query(test, true), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, unable->ranges, 2);
 	KUNIT_EXPECT_EQ(test, bitmap_weight(unable->young, NR_PAGES), NR_PAGES / 4);
@@ -242,7 +284,7 @@ static void test_answers_add_up(struct kunit *test)
 	expect_none_young(test);
 }
 
-/* What MGLRU does: test all pages, then make some old without a need for the answer. */
+/* Test all pages, then make one old without a need for the answer. */
 static void test_all_pages_no_answer(struct kunit *test)
 {
 	struct age_test *t = test->priv;
@@ -284,7 +326,254 @@ static struct kunit_suite age_kunit = {
 	.test_cases = age_kunit_cases,
 };
 
-kunit_test_suites(&age_kunit);
+static int lru_kunit_init(struct kunit *test)
+{
+	const int ret = age_kunit_init(test);
+	struct age_test *t = test->priv;
+	int i;
+
+	if (ret)
+		return ret;
+
+	for (i = 0; i < NR_SUBSCRIBERS; i++)
+		subscribe(test, i, &range_ops, 0);
+	t->lru.vma.vm_mm = t->mm;
+	t->lru.shift = PAGE_SHIFT;
+	t->lru.consult = true;
+	prandom_seed_state(&t->lru.random, 1);
+	return 0;
+}
+
+static unsigned int random_below(struct lru_table *lru, unsigned int limit)
+{
+	return prandom_u32_state(&lru->random) % limit;
+}
+
+/* Few, many or all bits, or none. */
+static void random_map(struct lru_table *lru, unsigned long *map)
+{
+	const unsigned int eighths = random_below(lru, 9);
+	unsigned int i;
+
+	for (i = 0; i < NR_ENTRIES; i++)
+		__assign_bit(i, map, random_below(lru, 8) < eighths);
+}
+
+static void random_range(struct lru_table *lru, unsigned int max)
+{
+	lru->first = random_below(lru, NR_ENTRIES);
+	lru->last = lru->first + 1 + random_below(lru, min(NR_ENTRIES - lru->first, max));
+	bitmap_zero(lru->present, NR_ENTRIES);
+	bitmap_set(lru->present, lru->first, lru->last - lru->first);
+}
+
+static void walk_ptes(struct lru_table *lru, struct mm_struct *mm)
+{
+	const unsigned long end = BASE + lru->last * PAGE_SIZE;
+	unsigned long i = lru->first, addr = BASE + i * PAGE_SIZE;
+	struct lru_gen_age age;
+
+	lru_gen_age_start(&age, mm, lru->consult, addr, end);
+	for (; addr != end; i++, addr += PAGE_SIZE) {
+		lru_gen_age_next(&age, mm, addr, end);
+		if (lru_gen_age_old(&age, addr, pte_young(lru->ptes[i]), PAGE_SHIFT) ||
+		    !test_bit(i, lru->eligible))
+			continue;
+		if (lru_gen_age_clear_pte(&age, &lru->vma, addr, &lru->ptes[i]))
+			__set_bit(i, lru->promoted);
+	}
+	lru_gen_age_finish(&age, mm);
+}
+
+static void walk_pmds(struct lru_table *lru, struct mm_struct *mm)
+{
+	struct lru_gen_age age;
+	unsigned long i, addr;
+
+	bitmap_copy(age.promoted, lru->present, LRU_GEN_AGE_BITS);
+	lru_gen_age_test(&age, mm, BASE, NR_QUERIED, PMD_SHIFT, age.promoted);
+	for_each_set_bit(i, lru->present, NR_HUGE) {
+		addr = BASE + i * PMD_SIZE;
+		if (lru_gen_age_old(&age, addr, pmd_young(lru->pmds[i]), PMD_SHIFT) ||
+		    !test_bit(i, lru->eligible))
+			continue;
+		if (lru_gen_age_clear_pmd(&age, &lru->vma, addr, &lru->pmds[i]))
+			__set_bit(i, lru->promoted);
+	}
+	lru_gen_age_finish(&age, mm);
+}
+
+static void prepare_walk(struct age_test *t)
+{
+	struct lru_table *lru = &t->lru;
+	struct subscriber *s;
+	unsigned int i;
+
+	bitmap_zero(lru->promoted, NR_ENTRIES);
+	random_map(lru, lru->eligible);
+	bitmap_and(lru->eligible, lru->eligible, lru->present, NR_ENTRIES);
+	random_map(lru, lru->host);
+	for (i = 0; i < NR_ENTRIES; i++) {
+		const pte_t pte = pte_mkold(pfn_pte(i, PAGE_KERNEL));
+		const pmd_t pmd = pmd_mkold(pmd_mkhuge(pfn_pmd(i, PAGE_KERNEL)));
+		const bool young = test_bit(i, lru->host);
+
+		lru->ptes[i] = young ? pte_mkyoung(pte) : pte;
+		lru->pmds[i] = young ? pmd_mkyoung(pmd) : pmd;
+	}
+	for (s = t->subscribers; s < t->subscribers + NR_SUBSCRIBERS; s++) {
+		random_map(lru, s->young);
+		bitmap_copy(s->was_young, s->young, NR_ENTRIES);
+		bitmap_zero(s->asked, NR_ENTRIES);
+		s->shift = lru->shift;
+		s->clears = 0;
+		s->ranges = 0;
+	}
+}
+
+/*
+ * What is promoted must become old in the host and where the first query found it young.
+ * All else must stay as it is, and what is not present must not be queried.
+ */
+static void walk_and_check(struct kunit *test)
+{
+	struct age_test *t = test->priv;
+	struct lru_table *lru = &t->lru;
+	struct subscriber *s, *end = t->subscribers + (lru->consult ? NR_SUBSCRIBERS : 0);
+	unsigned int i;
+
+	prepare_walk(t);
+	if (lru->shift == PMD_SHIFT)
+		walk_pmds(lru, t->mm);
+	else
+		walk_ptes(lru, t->mm);
+
+	for (i = 0; i < NR_ENTRIES; i++) {
+		const bool was_young = test_bit(i, lru->host);
+		const bool is_young = lru->shift == PMD_SHIFT ? pmd_young(lru->pmds[i]) :
+								pte_young(lru->ptes[i]);
+		bool in_secondary = false, promote;
+
+		for (s = t->subscribers; s < end; s++)
+			in_secondary |= test_bit(i, s->was_young);
+		promote = test_bit(i, lru->eligible) && (was_young || in_secondary);
+		KUNIT_ASSERT_EQ_MSG(test, test_bit(i, lru->promoted), promote, "entry %u", i);
+		KUNIT_ASSERT_EQ_MSG(test, is_young, was_young && !promote, "entry %u", i);
+		for (s = t->subscribers; s < end; s++) {
+			const bool used = test_bit(i, s->was_young) || test_bit(i, s->used_next);
+
+			KUNIT_ASSERT_EQ_MSG(test, test_bit(i, s->young),
+					    used && !(promote && in_secondary), "entry %u", i);
+		}
+	}
+	for (s = t->subscribers; s < end; s++)
+		KUNIT_ASSERT_TRUE(test, bitmap_subset(s->asked, lru->present, NR_ENTRIES));
+}
+
+/* A query that tests, and one that makes old, for each part of a table. */
+static void test_lru_table(struct kunit *test)
+{
+	struct age_test *t = test->priv;
+	int i, k;
+
+	for (i = 0; i < NR_WALKS; i++) {
+		random_range(&t->lru, NR_ENTRIES);
+		walk_and_check(test);
+		for (k = 0; k < NR_SUBSCRIBERS; k++) {
+			KUNIT_ASSERT_EQ(test, t->subscribers[k].clears, 0);
+			KUNIT_ASSERT_LE(test, t->subscribers[k].ranges,
+					2 * DIV_ROUND_UP(t->lru.last - t->lru.first,
+							 LRU_GEN_AGE_BITS));
+		}
+	}
+}
+
+/* Any of its queries, or none, by any subscriber. */
+static void refuse_some(struct age_test *t)
+{
+	int k;
+
+	for (k = 0; k < NR_SUBSCRIBERS; k++)
+		t->subscribers[k].refuses = random_below(&t->lru, 6);
+}
+
+static void test_lru_refused(struct kunit *test)
+{
+	struct age_test *t = test->priv;
+	int i;
+
+	for (i = 0; i < NR_WALKS; i++) {
+		random_range(&t->lru, NR_ENTRIES);
+		refuse_some(t);
+		walk_and_check(test);
+	}
+}
+
+/* What was old when it was tested stays young for the next walk. */
+static void test_lru_used_meanwhile(struct kunit *test)
+{
+	struct age_test *t = test->priv;
+	int i;
+
+	for (i = 0; i < NR_WALKS; i++) {
+		random_range(&t->lru, LRU_GEN_AGE_BITS);
+		random_map(&t->lru, t->subscribers[i % NR_SUBSCRIBERS].used_next);
+		walk_and_check(test);
+	}
+}
+
+static void test_lru_not_consulted(struct kunit *test)
+{
+	struct age_test *t = test->priv;
+	int i, k;
+
+	t->lru.consult = false;
+	for (i = 0; i < NR_WALKS; i++) {
+		random_range(&t->lru, NR_ENTRIES);
+		walk_and_check(test);
+		for (k = 0; k < NR_SUBSCRIBERS; k++) {
+			KUNIT_ASSERT_EQ(test, t->subscribers[k].ranges, 0);
+			KUNIT_ASSERT_EQ(test, t->subscribers[k].clears, 0);
+		}
+	}
+}
+
+/* The last ones are too far away from the first to be in the query. */
+static void test_lru_huge(struct kunit *test)
+{
+	struct age_test *t = test->priv;
+	int i;
+
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		kunit_skip(test, "needs transparent huge pages");
+
+	t->lru.shift = PMD_SHIFT;
+	for (i = 0; i < NR_WALKS; i++) {
+		random_map(&t->lru, t->lru.present);
+		bitmap_clear(t->lru.present, NR_HUGE, NR_ENTRIES - NR_HUGE);
+		if (i % 2)
+			refuse_some(t);
+		walk_and_check(test);
+	}
+}
+
+static struct kunit_case lru_kunit_cases[] = {
+	KUNIT_CASE(test_lru_table),
+	KUNIT_CASE(test_lru_refused),
+	KUNIT_CASE(test_lru_used_meanwhile),
+	KUNIT_CASE(test_lru_not_consulted),
+	KUNIT_CASE(test_lru_huge),
+	{}
+};
+
+static struct kunit_suite lru_kunit = {
+	.name = "lru_gen_age",
+	.init = lru_kunit_init,
+	.exit = age_kunit_exit,
+	.test_cases = lru_kunit_cases,
+};
+
+kunit_test_suites(&age_kunit, &lru_kunit);
 
 MODULE_DESCRIPTION("KUnit tests of queries of secondary MMUs");
 MODULE_LICENSE("GPL");
