@@ -136,17 +136,25 @@ static void proactive_reclaim(void)
 	la_vm_free(&v);
 }
 
+/* Of the pages that the guest uses, and of the others. */
+struct looked_around {
+	uint64_t used_reclaimed;
+	uint64_t unused_reclaimed;
+	uint64_t young;
+	struct la_stats stats;
+};
+
 /*
- * Reclaim finds a page young, and looks at those around it: what the guest used stays,
- * though it forgets so at once.  Reclaim goes through pages in the order in which they
- * were made, here such that it meets neighbours long after it has looked at them.
+ * Reclaim of a guest that uses every other run of as many pages as are looked at.  It goes
+ * through pages in the order in which they were made, here such that it meets neighbours
+ * long after it has looked at them.
  */
-static void look_around(void)
+static struct looked_around reclaim_runs(bool consult)
 {
 	const uint64_t pages = 8 * LA_CHUNK_PAGES, around = 64;
 	unsigned long map[8 * LA_CHUNK_PAGES / 64];
-	uint64_t i, j, used = 0, unused = 0;
-	struct la_stats stats = {};
+	struct looked_around found = {};
+	uint64_t i, j;
 	struct la_vm v;
 	char *mem;
 
@@ -160,31 +168,61 @@ static void look_around(void)
 	for (i = 0; i < 4; i++)
 		la_lru_age();
 
-	/* Every other run of as many as are looked at. */
 	for (i = 0; i < ARRAY_SIZE(map); i++)
 		map[i] = i % 2 ? 0 : ~0UL;
 	la_flush_tlb(&v);
 	la_touch_map(&v, LA_OP_READ, LA_GPA, pages, map);
 
 	la_swap_on(la_swap_device);
+	if (!consult)
+		la_consult(false);
 	if (!la_on_stock)
 		la_stats_zero();
 	la_lru_evict(pages);
-	if (!la_on_stock)
-		stats = la_stats_read();
-	for (i = 0; i < pages; i += around)
-		*(i / around % 2 ? &unused : &used) +=
-			swapped_out(mem + (i << LA_PAGE_SHIFT), around);
-	print_figure("look_around_reclaimed_used_pages", used);
-	print_figure("look_around_reclaimed_unused_pages", unused);
-	CHECK(used <= pages / 2 / 20);
-	CHECK(unused >= pages / 2 / 2);
 	if (!la_on_stock) {
-		ksft_print_msg("%lu batches, %lu leaves young\n", stats.batches, stats.young);
-		CHECK(stats.batches && stats.young);
-		CHECK(!stats.refused && !stats.mmu_lock);
+		found.stats = la_stats_read();
+		found.young = la_young_in_guest(&v, mem, 0, pages);
+		ksft_print_msg("%lu batches, %lu walks, %lu leaves young; %lu left young\n",
+			       found.stats.batches, found.stats.walks, found.stats.young,
+			       found.young);
 	}
+	if (!consult)
+		la_consult(true);
+	for (i = 0; i < pages; i += around)
+		*(i / around % 2 ? &found.unused_reclaimed : &found.used_reclaimed) +=
+			swapped_out(mem + (i << LA_PAGE_SHIFT), around);
 	la_vm_free(&v);
+	return found;
+}
+
+/*
+ * Reclaim finds a page young, and looks at those around it: what the guest used stays,
+ * though it forgets so at once.
+ */
+static void look_around(void)
+{
+	const struct looked_around found = reclaim_runs(true);
+	const uint64_t pages = 4 * LA_CHUNK_PAGES;
+
+	print_figure("look_around_reclaimed_used_pages", found.used_reclaimed);
+	print_figure("look_around_reclaimed_unused_pages", found.unused_reclaimed);
+	CHECK(found.used_reclaimed <= pages / 20);
+	CHECK(found.unused_reclaimed >= pages / 2);
+	if (la_on_stock)
+		return;
+
+	CHECK(found.stats.batches && found.stats.young);
+	CHECK(!found.stats.refused && !found.stats.mmu_lock);
+	CHECK(found.young <= pages / 20);
+}
+
+/* Then the guest is queried about a page alone, and about none around it. */
+static void look_around_not_consulted(void)
+{
+	const struct looked_around found = reclaim_runs(false);
+
+	CHECK(found.stats.walks);
+	CHECK(!found.stats.batches && !found.stats.refused);
 }
 
 /*
@@ -382,6 +420,7 @@ static const struct la_lru_test tests[] = {
 	{ "hot_and_cold_with_mmu_lock", hot_and_cold_with_mmu_lock },
 	{ "proactive_reclaim", proactive_reclaim, .on_stock = true, .swaps = true },
 	{ "look_around", look_around, .on_stock = true, .swaps = true },
+	{ "look_around_not_consulted", look_around_not_consulted, .swaps = true },
 	{ "memory_max", memory_max, .on_stock = true, .swaps = true },
 };
 
