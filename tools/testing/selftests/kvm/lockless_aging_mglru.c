@@ -4,6 +4,7 @@
  * need the counters and switches of page-table walks; pages are of 4K.
  */
 #include <ctype.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "lockless_aging_mglru.h"
@@ -17,7 +18,8 @@
 
 static void trace_begin(const char *event)
 {
-	la_write(TRACING "trace", "");
+	/* What is opened so forgets its events. */
+	close(open(TRACING "trace", O_WRONLY | O_TRUNC));
 	la_write(event, "1");
 }
 
@@ -44,6 +46,32 @@ static const char *trace_end(const char *event)
 {
 	la_write(event, "0");
 	return read_all(TRACING "trace");
+}
+
+struct batch_event {
+	char op[8];
+	unsigned long start;
+	unsigned long end;
+	unsigned int shift;
+	uint64_t wanted;
+	uint64_t young;
+	int ret;
+};
+
+/* The first such event in a trace, and where the next ones are; or NULL. */
+static const char *next_batch_event(const char *trace, struct batch_event *e)
+{
+	static const char name[] = "mmu_notifier_age_range: ";
+
+	trace = strstr(trace, name);
+	if (!trace)
+		return NULL;
+
+	trace += strlen(name);
+	TEST_ASSERT(sscanf(trace, "%7s %lx-%lx shift=%u wanted=%lu young=%lu ret=%d", e->op,
+			   &e->start, &e->end, &e->shift, &e->wanted, &e->young, &e->ret) == 7,
+		    "Unknown event: %.100s", trace);
+	return trace;
 }
 
 /* Stock's events: one for the start of a batch that tests, one for all that one clears. */
@@ -88,38 +116,72 @@ static void kvm_trace_events(void)
 	la_vm_free(&v);
 }
 
+/*
+ * KVM walks from the first wanted page to the last one.  Of larger parts it walks each run of
+ * wanted ones, and nothing between them.
+ */
+static void runs_of_parts(void)
+{
+	static const struct {
+		uint64_t size, every;
+	} of[] = { { 1, 1 }, { 1, 5 }, { 4, 1 }, { 4, 3 } };
+	const uint64_t pages = 64, bytes = pages << LA_PAGE_SHIFT;
+	unsigned long start, end, addr;
+	const char *line;
+	char cmd[96];
+	struct la_vm v;
+	int i, len;
+
+	addr = (unsigned long)la_create_guest(&v, pages);
+	for (i = 0; i < ARRAY_SIZE(of); i++) {
+		const uint64_t every = of[i].every, last = (pages / of[i].size - 1) / every * every;
+		const uint64_t size = of[i].size << LA_PAGE_SHIFT;
+		const bool each = of[i].size > 1 && every > 1;
+		uint64_t runs = 0;
+
+		len = snprintf(cmd, sizeof(cmd), "batch-clear %#lx %#lx %#lx %lu", addr,
+			       addr + bytes, size, every);
+		trace_begin(TRACE_CLEAR);
+		TEST_ASSERT(write(v.age, cmd, len) == len, "%s: %s", cmd, strerror(errno));
+		for (line = strstr(trace_end(TRACE_CLEAR), "kvm_age_hva: "); line;
+		     line = strstr(line + 1, "kvm_age_hva: ")) {
+			CHECK(sscanf(line, "%*s mmu notifier age hva: %lx -- %lx", &start,
+				     &end) == 2);
+			CHECK(start == addr + runs * every * size);
+			CHECK(end == (each ? start : addr + last * size) + size);
+			runs++;
+		}
+		CHECK(runs == (each ? last / every + 1 : 1));
+	}
+	la_vm_free(&v);
+}
+
 static void trace_event(void)
 {
 	const uint64_t pages = 2 * LA_CHUNK_PAGES;
-	uint64_t wanted, young, events = 0, found = 0, cleared = 0;
-	unsigned long start, end;
-	unsigned int shift;
+	uint64_t events = 0, found = 0, cleared = 0;
+	struct batch_event e;
 	struct la_stats stats;
-	const char *line;
+	const char *trace;
 	struct la_vm v;
-	char op[8];
-	int ret;
 
 	la_create_guest(&v, pages);
 	la_use(&v, pages);
 	la_stats_zero();
 	trace_begin(TRACE_BATCH);
 	la_lru_age();
-	line = trace_end(TRACE_BATCH);
+	trace = trace_end(TRACE_BATCH);
 	stats = la_stats_read();
 
-	for (line = strstr(line, "mmu_notifier_age_range: "); line;
-	     line = strstr(line + 1, "mmu_notifier_age_range: ")) {
-		CHECK(sscanf(line, "%*s %7s %lx-%lx shift=%u wanted=%lu young=%lu ret=%d",
-			     op, &start, &end, &shift, &wanted, &young, &ret) == 7);
-		CHECK(start < end && wanted <= (end - start) >> shift);
-		CHECK(!ret);
+	while ((trace = next_batch_event(trace, &e))) {
+		CHECK(e.start < e.end && e.wanted <= (e.end - e.start) >> e.shift);
+		CHECK(!e.ret);
 		events++;
-		found += young;
-		if (!strcmp(op, "clear"))
-			cleared += wanted;
+		found += e.young;
+		if (!strcmp(e.op, "clear"))
+			cleared += e.wanted;
 		else
-			CHECK(!strcmp(op, "test") && young <= wanted);
+			CHECK(!strcmp(e.op, "test") && e.young <= e.wanted);
 	}
 	CHECK(events == stats.batches);
 	/* All that the guest used, and hardly more: each was found once and made old once. */
@@ -586,10 +648,51 @@ static void huge_pages_not_consulted(void)
 	la_vm_free(&v);
 }
 
+/* Every other one was split, and is a table of small pages. */
+static void huge_pages_between_tables(void)
+{
+	const uint64_t nr = 8, bytes = nr * HUGE_PAGE_SIZE;
+	uint64_t i, tested = 0, cleared = 0;
+	struct batch_event e;
+	const char *trace;
+	struct la_vm v;
+	char *mem;
+
+	mem = la_mmap_aligned(bytes);
+	TEST_ASSERT(!madvise(mem, bytes, MADV_HUGEPAGE), "MADV_HUGEPAGE: %s", strerror(errno));
+	for (i = 0; i < nr; i++) {
+		mem[i * HUGE_PAGE_SIZE] = 1;
+		if (i % 2) {
+			mprotect(mem + i * HUGE_PAGE_SIZE, LA_PAGE_SIZE, PROT_READ);
+			mprotect(mem + i * HUGE_PAGE_SIZE, LA_PAGE_SIZE, PROT_READ | PROT_WRITE);
+		}
+	}
+	la_vm_create(&v, 1);
+	la_add_slot(&v, LA_SLOT, KVM_MEM_LOG_DIRTY_PAGES, LA_TABLE_GPA(0), LA_TABLE_GPA(0), mem,
+		    bytes);
+	la_flush_tlb(&v);
+	la_touch(&v, LA_OP_WRITE, LA_TABLE_GPA(0), nr * LA_CHUNK_PAGES);
+
+	trace_begin(TRACE_BATCH);
+	la_lru_age();
+	trace = trace_end(TRACE_BATCH);
+	while ((trace = next_batch_event(trace, &e)))
+		if (e.shift > LA_PAGE_SHIFT && e.start >= (unsigned long)mem &&
+		    e.start < (unsigned long)mem + bytes)
+			*(strcmp(e.op, "clear") ? &tested : &cleared) += e.wanted;
+	ksft_print_msg("of %lu huge pages, %lu were tested, and %lu made old\n", nr / 2, tested,
+		       cleared);
+	CHECK(tested == nr / 2);
+	CHECK(cleared == nr / 2);
+	CHECK(!la_young_in_guest(&v, mem, 0, nr * LA_CHUNK_PAGES));
+	la_vm_free(&v);
+}
+
 static const struct la_lru_test tests[] = {
 	{ "counts", counts },
 	{ "trace_event", trace_event, .file = TRACE_BATCH },
 	{ "kvm_trace_events", kvm_trace_events, .file = TRACE_CLEAR },
+	{ "runs_of_parts", runs_of_parts, .file = TRACE_CLEAR },
 	{ "batch_switched_off", batch_switched_off },
 	{ "consult_switched_off", consult_switched_off },
 	{ "consult_off_passes_over_tables", consult_off_passes_over_tables, .nonleaf = true },
@@ -603,6 +706,8 @@ static const struct la_lru_test tests[] = {
 	{ "huge_pages_over_huge_leaves", huge_pages_over_huge_leaves, .thp = true },
 	{ "huge_pages_not_consulted", huge_pages_not_consulted, .thp = true },
 	{ "huge_pages_of_two_cgroups", huge_pages_of_two_cgroups, .thp = true },
+	{ "huge_pages_between_tables", huge_pages_between_tables, .thp = true,
+	  .file = TRACE_BATCH },
 };
 
 int main(int argc, char *argv[])
