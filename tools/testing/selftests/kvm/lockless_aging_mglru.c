@@ -546,6 +546,17 @@ static void slots_that_share_a_table(void)
 	la_vm_free(&v);
 }
 
+/* A pass to where the filter says, for which reclaim must have made room. */
+static void age_by_filter(void)
+{
+	struct la_lru lru = la_lru_read(la_own_group);
+	const unsigned long seq = lru.gens[lru.nr - 1].seq;
+
+	la_lru_age_group(la_own_group, false);
+	lru = la_lru_read(la_own_group);
+	CHECK(lru.gens[lru.nr - 1].seq == seq + 1);
+}
+
 /* Without force_scan a pass goes to where the last one found enough that was young. */
 static void bloom_filters(void)
 {
@@ -560,21 +571,21 @@ static void bloom_filters(void)
 	la_use(&v, pages);
 	la_lru_age();
 	la_use(&v, pages);
-	la_lru_evict(1);
+	la_lru_evict(pages);
 	la_stats_zero();
-	la_lru_age_group(la_own_group, false);
+	age_by_filter();
 	stats = la_stats_read();
 	ksft_print_msg("%lu pages in tables that were young: %lu batches, %lu young left\n", pages,
 		       stats.batches, la_young_in_guest(&v, mem, 0, pages));
 	CHECK(!la_young_in_guest(&v, mem, 0, pages));
 
 	/* It was young then, but is not now: the pass after this one may leave it out. */
-	la_lru_evict(1);
-	la_lru_age_group(la_own_group, false);
+	la_lru_evict(pages);
+	age_by_filter();
 	/* Before the guest uses them again: reclaim tells the filter of what it finds young. */
-	la_lru_evict(1);
+	la_lru_evict(pages);
 	la_use(&v, pages);
-	la_lru_age_group(la_own_group, false);
+	age_by_filter();
 	CHECK(la_young_in_guest(&v, mem, 0, pages) == pages);
 	la_vm_free(&v);
 }
