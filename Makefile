@@ -9,7 +9,7 @@ goals := $(or $(MAKECMDGOALS),help)
 
 # What this file sets for itself cannot be set by others: 'make clean BUILD=/home'.
 foreign := command override $(if $(findstring e,$(firstword -$(MAKEFLAGS))),environment)
-$(foreach v,BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST AGAIN ANYWHERE ON_A_TREE KNOWN_ARCHES goals CHECKS CURDIR,\
+$(foreach v,BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST BENCH AGAIN ANYWHERE ON_A_TREE KNOWN_ARCHES goals CHECKS CURDIR,\
 	$(if $(filter $(foreign),$(origin $(v))),$(error $(v) cannot be set: all that is built goes below build/)))
 ifeq ($(wildcard $(SCRIPTS)/apply.py),)
 $(error this is not the top directory of pgtable-walk: use 'make -C')
@@ -99,6 +99,7 @@ LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(CURDIR)/$(B
 	BASE=$(BASE) V=$(V) FULL=$(FULL)
 # For programs that boot: no shell reads it, so it can do without quotes.
 AGAIN_LAB = make --no-print-directory -C $(TESTS)/lab BUILD=$(CURDIR)/$(BUILD) BASE=$(BASE)
+BENCH = $(TESTS)/bench/bench.py --arches "$(ARCHES)" --base $(BASE) --build $(BUILD) --lab '$(AGAIN_LAB)'
 HOST = $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(CURDIR)/$(BUILD)/host
 # Not $(MAKE) in recipes of stages: 'make -n' would run those.
 AGAIN = env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory ARCHES="$(ARCHES)" BASE=$(BASE) JOBS=$(JOBS) \
@@ -114,7 +115,7 @@ PKGS_static = sparse:sparse $(PKGS_cocci) $(PKGS_kernel)
 
 .PHONY: help
 help:
-	@echo 'make demo          convert, build and boot a kernel; age a guest with and without mmu_lock'
+	@echo 'make demo          build the stock kernel and a converted one, boot both, age a guest'
 	@echo 'make check         all tests; the last line counts them'
 	@echo 'make check-host    the library on this machine: unit tests under ASan, UBSan and TSan'
 	@echo 'make check-cocci   the conversions and the Coccinelle checks'
@@ -189,8 +190,9 @@ demo:
 	@rm -f $(BUILD)/stages.$$PPID; $(cache_says)
 	@$(STAGE) install $(SCRIPTS)/need $(PKGS_kernel) $(PKGS_cocci)
 	@$(STAGE) apply $(AGAIN) converted
-	@$(STAGE) demo $(LAB) demo
-	@$(STAGE) --report install apply demo
+	@$(STAGE) kernels $(LAB) $(ARCHES:%=%/bench-kernels)
+	@$(STAGE) demo $(BENCH) --demo
+	@$(STAGE) --report install apply kernels demo
 
 CHECKS := check-host check-cocci check-static check-kernel
 
@@ -251,9 +253,7 @@ bench: converted
 	@$(cache_says)
 	@$(HOST) bench-program
 	@$(LAB) $(ARCHES:%=%/bench-kernels)
-	@$(TESTS)/bench/bench.py --arches "$(ARCHES)" --base $(BASE) --build $(BUILD) \
-		--loops $(BUILD)/host/plain/bench --lab '$(AGAIN_LAB)' \
-		--only '$(subst ','\'',$(value ONLY))'
+	@$(BENCH) --loops $(BUILD)/host/plain/bench --only '$(subst ','\'',$(value ONLY))'
 
 .PHONY: bench-host
 bench-host:

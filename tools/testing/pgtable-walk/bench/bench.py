@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measure what aging costs, stock beside ours, in instructions.
 
-Boots the kernels of the lab by turns, on a machine whose clock counts instructions, and writes
-BUILD/bench/ARCH.json, plots, and a report.  Prints a table and, last, a line for each target.
+Boots the kernels of the lab by turns, on a machine that counts instructions, and writes
+BUILD/bench/ARCH.json, plots, and a report.  Prints tables and, last, a line for each target.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -15,7 +16,9 @@ import sys
 import time
 
 import figures
+import places
 import report
+import simulate
 import static
 from testlib import lab_word, regex     # static.py adds its path
 
@@ -30,59 +33,104 @@ def write_plan(path, cases):
 
 
 def boot(args, arch, tree, plan, *more):
-    """One boot; returns the lines of it."""
-    command = [*args.lab.split(), f"ARCHES={arch}", f"{arch}/bench-boot", f"TREE={tree}", f"PLAN={plan}", *more]
+    """One boot; returns the lines of it, each with what was counted."""
+    counts = plan.with_suffix(f".{tree}.counts")
+    plugin = f"{args.build}/{arch}/count.so,sites={args.build}/bench/{arch}-{tree}.places,out={counts}"
+    command = [*args.lab.split(), f"ARCHES={arch}", f"{arch}/bench-boot", f"TREE={tree}", f"PLAN={plan}",
+               f"PLUGIN={plugin}", *more]
     # Not as a part of the make that runs this.
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    if subprocess.run(command, env=env, check=False).returncode:
-        sys.exit(f"bench: the boot of {arch}'s {tree} kernel failed")
+    # KTAP of two boots at a time is for the log.
+    output = plan.with_suffix(f".{tree}.log")
+    with output.open("w") as log:
+        if subprocess.run(command, env=env, check=False, stdout=log, stderr=log).returncode:
+            raise RuntimeError(f"the boot of {arch}'s kernel '{tree}' failed, see {output}")
     logs = list((args.build / "log").glob(f"kernel-{arch}-*-bench-{tree}.console"))
     text = max(logs, key=lambda path: path.stat().st_mtime).read_text(errors="replace")
-    return [(match[1], json.loads(match[2])) for match in map(LINE.search, text.splitlines()) if match]
+    lines = [(match[1], json.loads(match[2])) for match in map(LINE.search, text.splitlines()) if match]
+    counted = [json.loads(line) for line in counts.read_text().splitlines()]
+    if not lines or len(lines) != len(counted):
+        raise RuntimeError(f"{len(lines)} lines of {arch}'s kernel '{tree}', but counts for {len(counted)}")
+    return [(case, {**line, **counts}) for (case, line), counts in zip(lines, counted)]
+
+
+def boot_both(args, arch, plan):
+    """Both kernels at once: nothing that is counted depends on what else the machine does."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        yield from pool.map(lambda tree: boot(args, arch, tree, plan), ("stock", "ours"))
+
+
+def say(arch, what, started=time.monotonic()):
+    print(f"== {arch}: {what}, after {time.monotonic() - started:.0f} s", flush=True)
+
+
+def trees(args, arch):
+    """Kernel -> its directory, with places to count at."""
+    found = {tree: args.build / arch / f"{tree}-plain" for tree in ("stock", "ours")}
+    for tree, kernel in found.items():
+        path = args.build / "bench" / f"{arch}-{tree}.places"
+        made_of = (kernel / "vmlinux", pathlib.Path(places.__file__))
+        if not path.exists() or path.stat().st_mtime < max(part.stat().st_mtime for part in made_of):
+            places.write(arch, kernel, path)
+    return found
 
 
 def measure(args, arch):
     directory = args.build / "bench"
-    plans = [write_plan(directory / f"{arch}-{number}.plan",
-                        {name: command for name, command in cases.items() if args.only.search(name) or
-                         name == "clock"})
-             for number, cases in enumerate(({**figures.CASES, **figures.ONCE}, figures.CASES))]
+    wanted = {name: command for name, command in figures.CASES.items() if args.only.search(name)}
     contention = write_plan(directory / f"{arch}-contention.plan", figures.CONTENTION)
     fig = figures.Figures()
     lines = []
-    started = time.monotonic()
 
-    def say(what):
-        print(f"== {arch}: {what}, after {time.monotonic() - started:.0f} s", flush=True)
-
-    say("what needs no boot")
-    kernels = {tree: args.build / arch / f"{tree}-plain" for tree in ("stock", "ours")}
+    say(arch, "what needs no boot")
+    kernels = trees(args, arch)
     fig.loops = static.loops(args.loops)
     fig.text = {tree: static.text_bytes(arch, kernel) for tree, kernel in kernels.items()}
     fig.frames = static.changed_frames(arch, kernels["stock"], kernels["ours"])
     for number in range(1, args.rounds + 1):
+        if cases := {name: command for name, command in wanted.items() if number == 1 or name not in figures.ONCE}:
+            say(arch, f"round {number} of {args.rounds}: {', '.join(cases)}")
+            for new in boot_both(args, arch, write_plan(directory / f"{arch}-{number}.plan", cases)):
+                fig.add_boot(new)
+                lines += [dict(line, case=case, round=number) for case, line in new]
+    if args.only.search("contend"):
         for tree in kernels:
-            say(f"{tree}, round {number} of {args.rounds}")
-            new = boot(args, arch, tree, plans[min(number - 1, 1)])
-            fig.add_boot(new)
-            lines += [dict(line, case=case, round=number) for case, line in new]
-            if number < args.rounds or not args.only.search("contend"):
-                continue
-            say(f"{tree}, contention")
+            say(arch, f"contention, kernel '{tree}'")
             new = boot(args, arch, tree, contention, "CONTEND=1")
             fig.add_contention(new)
             lines += [dict(line, case=case) for case, line in new]
     return fig, lines
 
 
+def demo(args, arch):
+    """A boot of each kernel, a screen and a picture."""
+    plan = write_plan(args.build / "bench" / f"{arch}-demo.plan", figures.DEMO)
+    fig = figures.Figures()
+    trees(args, arch)
+    say(arch, "boot both kernels, and age a guest on each")
+    for new in boot_both(args, arch, plan):
+        fig.add_boot(new)
+    head, rows = figures.demo_table(fig)
+    stem = args.build / f"demo-{arch}"
+    words = "\n".join([f"{arch}: {head[0]}", "", format_row(("", *head[1:])), *map(format_row, rows), "",
+                       f"the picture: {stem}.svg"])
+    stem.with_suffix(".txt").write_text(words + "\n")
+    stem.with_suffix(".json").write_text(json.dumps([dict(zip(("what", "stock", "ours"), row)) for row in rows],
+                                                    indent=1) + "\n")
+    stem.with_suffix(".svg").write_text(report.demo_plot(arch, fig))
+    print(words)
+
+
+def format_row(row):
+    return f"{row[0]:52}" + "".join(f"{cell:>24}" for cell in row[1:])
+
+
 def print_tables(arch, fig):
-    tables = [table[1:] for table in figures.tables(fig)]
-    if scale := figures.scale_table(fig):
-        tables.append(scale)
-    for title, head, rows in (*tables, *figures.static_tables(fig), *figures.contention_tables(fig)):
+    for title, head, rows in (*(table[1:] for table in figures.tables(fig)), *simulate.tables(arch, fig),
+                              *figures.other_tables(fig), *figures.contention_tables(fig)):
         print(f"\n{arch}: {title}")
         for row in (head, *rows):
-            print(f"{row[0]:50}" + "".join(f"{cell:>22}" for cell in row[1:]))
+            print(format_row(row))
 
 
 def first_line(*command):
@@ -107,22 +155,34 @@ def main():
     parser.add_argument("--base", required=True)
     parser.add_argument("--build", required=True, type=pathlib.Path)
     parser.add_argument("--lab", required=True, help="the command that makes a target of the lab")
-    parser.add_argument("--loops", required=True, type=pathlib.Path, help="the benchmark of the library's loop")
+    parser.add_argument("--demo", action="store_true", help="one boot of each kernel, and one screen")
+    parser.add_argument("--loops", type=pathlib.Path, help="the benchmark of the library's loop")
     parser.add_argument("--only", type=regex, default="", metavar="REGEX", help="cases to measure: " + ", ".join(
-        [*figures.CASES, *figures.ONCE, *figures.CONTENTION]))
+        [*figures.CASES, *figures.CONTENTION]))
     parser.add_argument("--rounds", type=int, default=2, help="boots of each kernel")
     args = parser.parse_args()
 
     args.build = args.build.resolve()
     directory = args.build / "bench"
     directory.mkdir(parents=True, exist_ok=True)
+    try:
+        run(args, directory)
+    except (RuntimeError, ValueError) as error:
+        sys.exit(f"bench: {error}")
+
+
+def run(args, directory):
+    if args.demo:
+        for arch in args.arches.split():
+            demo(args, arch)
+        return
     results = {}
     for arch in args.arches.split():
         fig, lines = measure(args, arch)
         results[arch] = fig
         (directory / f"{arch}.json").write_text(json.dumps({
             "arch": arch,
-            "unit": "instructions a page",
+            "unit": "instructions a page, or a VM",
             "figures": [{"case": c, "mode": m, "state": s, "median": round(fig.get(c, m, s), 2),
                          "samples": [round(x, 2) for x in samples]} for (c, m, s), samples in fig.samples.items()],
             "targets": [{"name": n, "value": round(v, 3), "goal": g, "met": met}

@@ -4,6 +4,7 @@ import html
 import textwrap
 
 import figures
+import simulate
 
 COLOURS = {"stock": "#7f7f7f", "lock": "#d62728", "paged": "#ff7f0e", "batch": "#1f77b4", "noconsult": "#2ca02c"}
 MODES_CONTENDED = ("stock", "lock", "paged", "batch")
@@ -83,7 +84,7 @@ def plots(arch, fig):
     found = {}
     for case, title in figures.TITLES.items():
         states = [s for s in figures.STATES if any((case, m, s) in fig.samples for m in figures.MODES)]
-        if states and case != "elsewhere":      # where pages and VMs differ too much
+        if states:
             found[f"{arch}-{case}"] = bars(
                 f"{arch}: {title}", "instructions a page", [figures.STATES[s] for s in states],
                 {m: [fig.get(case, m, s) for s in states] for m in figures.MODES
@@ -104,6 +105,17 @@ def plots(arch, fig):
     return found
 
 
+def demo_plot(arch, fig):
+    """One picture of the demo."""
+    modes = {m: figures.MODES[m] for m in ("stock", "batch")}
+    states = ("old", "mixed", "young")
+    groups = [f"a pass, {figures.STATES[s]}" for s in states] + [
+        f"of these with mmu_lock, {figures.STATES[s]}" for s in states]
+    return bars(f"{arch}: a forced pass of MGLRU over a guest", "instructions a page", groups,
+                {m: [fig.get("pass-4k", m, s) for s in states] +
+                    [fig.counted("pass-4k", m, s, "mmu_lock", "held") for s in states] for m in modes}, COLOURS)
+
+
 def html_table(head, rows):
     lines = ["<table>", "<tr>" + "".join(f"<th>{html.escape(h)}</th>" for h in head) + "</tr>"]
     for row in rows:
@@ -117,6 +129,7 @@ def page(arches, machine):
     out = ["<!DOCTYPE html>", '<html lang="en"><head><meta charset="utf-8">', "<title>What aging guests costs</title>",
            f"<style>{STYLE}</style></head><body>", "<h1>What aging guests costs</h1>",
            "<p>" + " ".join(html.escape(p) for p in figures.METHOD) + "</p>",
+           "<p>" + " ".join(html.escape(p) for p in figures.COUNT_METHOD) + "</p>",
            html_table(("measured on", ""), machine)]
     for arch, fig in arches.items():
         out.append(f"<h2>{html.escape(arch)}</h2>")
@@ -130,10 +143,11 @@ def page(arches, machine):
             out.append(f"<h3>{html.escape(title)}</h3>")
             out.append(html_table(head, rows))
             out.append(pictures.get(f"{arch}-{case}", ""))
-        if scale := figures.scale_table(fig):
-            out += [f"<h3>{html.escape(scale[0])}</h3>", html_table(*scale[1:]),
-                    "<p>" + " ".join(html.escape(p) for p in figures.SCALE_METHOD) + "</p>"]
-        for title, head, rows in figures.static_tables(fig):
+            out.append(html_table(*figures.counted_table(fig, case)))
+        out.append("<p>" + html.escape(simulate.ASSUMPTIONS) + "</p>")
+        for title, head, rows in simulate.tables(arch, fig):
+            out += [f"<h3>{html.escape(title)}</h3>", html_table(head, rows)]
+        for title, head, rows in figures.other_tables(fig):
             out += [f"<h3>{html.escape(title)}</h3>", html_table(head, rows)]
         if fig.contention:
             out.append("<p>" + " ".join(html.escape(p) for p in figures.CONTENTION_METHOD) + "</p>")

@@ -58,10 +58,14 @@ def text_bytes(arch, kernel):
     return int(output(tool(arch, "size"), str(kernel / "vmlinux")).splitlines()[1].split()[0])
 
 
+def disassembly(arch, path):
+    return output(tool(arch, "objdump"), "-d", "--no-show-raw-insn", str(path)).splitlines()
+
+
 def frames(arch, path):
     """Function -> bytes of the stack that it takes at its beginning."""
     found, name, body = {}, None, 0
-    for line in output(tool(arch, "objdump"), "-d", "--no-show-raw-insn", str(path)).splitlines():
+    for line in disassembly(arch, path):
         if match := re.match(r"[0-9a-f]+ <(.*)>:$", line):
             name, body = match[1], 0
             found[name] = 0

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What it costs to age guests, in ticks of the counter that user space reads: by passes of
- * MGLRU, by page_idle, and when memory is evicted.
+ * What it costs to age guests: by passes of MGLRU, by page_idle, and when memory is evicted.
  */
 #include <sys/swap.h>
 
@@ -196,29 +195,7 @@ static void measure_evict(void)
 	swapoff(la_bench.swap);
 }
 
-/* The counter counts what it should: so many instructions, the loop has two or three. */
-static void measure_clock(void)
-{
-	uint64_t start, n = 1000000;
-	int i;
-
-	for (i = 0; i < 3; i++) {
-		start = la_guest_cycles();
-#if defined(__x86_64__)
-		asm volatile("1: sub $1, %0\n\tjnz 1b" : "+r" (n));
-#elif defined(__aarch64__)
-		asm volatile("1: subs %0, %0, #1\n\tb.ne 1b" : "+r" (n));
-#else
-		asm volatile("1: addi %0, %0, -1\n\tbnez %0, 1b" : "+r" (n));
-#endif
-		start = la_guest_cycles() - start;
-		n = 1000000;
-		la_bench_result("any", "loop", start, 2 * n, 0);
-	}
-}
-
 static const struct la_bench_measure measures[] = {
-	{ "clock", measure_clock },
 	{ "pass", measure_pass },
 	{ "page_idle", measure_idle },
 	{ "evict", measure_evict },

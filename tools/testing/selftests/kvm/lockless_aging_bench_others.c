@@ -4,108 +4,69 @@
  * of VMs, and vCPUs that fault while their memory is aged.
  */
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <sched.h>
 
 #include "lockless_aging_bench.h"
 
 /*
  * What is not aging, and must not pay for it.  Where there is time to wait, what counts
- * is what the CPU does meanwhile; a process that has it when nobody else wants it shows
- * how much is left.
+ * are the instructions that are executed meanwhile, and an idle CPU executes none.
  */
 
-static pid_t idler;
-static clockid_t idler_clock;
-
-struct lap {
-	uint64_t ticks;
-	uint64_t ns;
-	uint64_t idle_ns;
-};
-
-static void start_idler(void)
-{
-	struct sched_param param = {};
-
-	fflush(stdout);
-	idler = fork();
-	if (!idler) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		TEST_ASSERT(!sched_setscheduler(0, SCHED_IDLE, &param), "SCHED_IDLE");
-		for (;;)
-			barrier();
-	}
-	TEST_ASSERT(!clock_getcpuclockid(idler, &idler_clock), "clock_getcpuclockid");
-	kill(idler, SIGSTOP);
-}
-
-static struct lap lap_now(void)
-{
-	struct timespec ts;
-	struct lap lap;
-
-	clock_gettime(idler_clock, &ts);
-	lap.idle_ns = timespec_to_ns(ts);
-	lap.ns = la_now_ns();
-	lap.ticks = la_guest_cycles();
-	return lap;
-}
-
-static struct lap lap_start(void)
+static uint64_t begin_lap(void)
 {
 	/* Until what the last measurement has left behind is done with. */
 	usleep(500000);
-	kill(idler, SIGCONT);
-	return lap_now();
+	return la_bench_begin();
 }
 
-/* Ticks since @start in which the CPU had something to do; all of them are "found". */
-static void print_lap(const struct lap *start, const char *state, uint64_t nr)
+/*
+ * Ticks are those until now.  Instructions are also those of what was left to be done
+ * later, such as the end of what RCU waits for.
+ */
+static void end_lap(uint64_t begin, const char *state, uint64_t nr)
 {
-	struct lap now = lap_now();
-	double idle = now.idle_ns - start->idle_ns;
-	uint64_t ticks = now.ticks - start->ticks;
+	const uint64_t ticks = la_bench_end(begin);
 
-	la_bench_result(la_on_stock ? "stock" : "batch", state,
-			ticks * (1 - idle / (now.ns - start->ns)), nr, ticks);
-}
-
-/* The same with what was left to be done later, such as the end of what RCU waits for. */
-static void print_whole_lap(const struct lap *start, const char *state, uint64_t nr)
-{
 	usleep(100000);
-	print_lap(start, state, nr);
-	kill(idler, SIGSTOP);
+	la_bench_end(begin);
+	la_bench_result(la_on_stock ? "stock" : "batch", state, ticks, nr, 0);
 }
 
 /* Faults of a guest, the end of their mappings, and their protection in between. */
-static void measure_mapping(void)
+static void map_and_unmap(void)
 {
 	struct la_bench_worker w = { .pages = la_bench.mib * SZ_1M >> LA_PAGE_SHIFT };
-	struct lap lap;
+	uint64_t lap;
 
 	w.bytes = w.pages << LA_PAGE_SHIFT;
 	la_bench_alloc(&w);
 	la_bench_create_vms(&w);
 	la_bench_populate(&w);
 
-	lap = lap_start();
+	lap = begin_lap();
 	la_touch(&w.vm[0], LA_OP_WRITE, SLOT_GPA, w.pages);
-	print_lap(&lap, "fault", w.pages);
-	lap = lap_start();
+	end_lap(lap, "fault", w.pages);
+	lap = begin_lap();
 	vm_set_user_memory_region(w.vm[0].vm, LA_SLOT, KVM_MEM_LOG_DIRTY_PAGES, SLOT_GPA, w.bytes,
 				  w.mem);
-	print_lap(&lap, "protect", w.pages);
-	lap = lap_start();
+	end_lap(lap, "protect", w.pages);
+	lap = begin_lap();
 	la_touch(&w.vm[0], LA_OP_WRITE, SLOT_GPA, w.pages);
-	print_lap(&lap, "dirty", w.pages);
-	lap = lap_start();
+	end_lap(lap, "dirty", w.pages);
+	lap = begin_lap();
 	TEST_ASSERT(!madvise(w.mem, w.bytes, MADV_DONTNEED), "MADV_DONTNEED");
-	print_lap(&lap, "unmap", w.pages);
-	print_whole_lap(&lap, "unmap-whole", w.pages);
+	end_lap(lap, "unmap", w.pages);
 	la_vm_free(&w.vm[0]);
+	munmap(w.mem, w.bytes);
+}
+
+static void measure_mapping(void)
+{
+	int round;
+
+	for (round = 0; round < la_bench.rounds; round++)
+		map_and_unmap();
 }
 
 /* Nothing but a VM that runs for a moment. */
@@ -118,19 +79,19 @@ static void one_life(void)
 	la_vm_free(&v);
 }
 
-static void measure_lives(void)
+static void live_and_end(void)
 {
 	const int lives = 5, at_once = 100;
 	pid_t pids[100];
-	struct lap lap;
+	uint64_t lap;
 	int ready[2], i;
 	char c = 0;
 
 	one_life();
-	lap = lap_start();
+	lap = begin_lap();
 	for (i = 0; i < lives; i++)
 		one_life();
-	print_whole_lap(&lap, "life", lives);
+	end_lap(lap, "life", lives);
 
 	TEST_ASSERT(!pipe2(ready, O_CLOEXEC), "pipe");
 	for (i = 0; i < at_once; i++) {
@@ -147,21 +108,22 @@ static void measure_lives(void)
 		}
 		TEST_ASSERT(read(ready[0], &c, 1) == 1, "A process with a guest is gone");
 	}
-	lap = lap_start();
+	close(ready[0]);
+	close(ready[1]);
+	lap = begin_lap();
 	for (i = 0; i < at_once; i++)
 		kill(pids[i], SIGKILL);
 	for (i = 0; i < at_once; i++)
 		waitpid(pids[i], NULL, 0);
-	print_lap(&lap, "ends-at-once", at_once);
-	print_whole_lap(&lap, "ends-at-once-whole", at_once);
+	end_lap(lap, "ends-at-once", at_once);
 }
 
-static void measure_elsewhere(void)
+static void measure_lives(void)
 {
-	start_idler();
-	measure_mapping();
-	measure_lives();
-	kill(idler, SIGKILL);
+	int round;
+
+	for (round = 0; round < la_bench.rounds; round++)
+		live_and_end();
 }
 
 /*
@@ -187,6 +149,7 @@ static struct {
 /* Forced passes over the group that is named last. */
 static void *pass_main(void *unused)
 {
+	la_bench_aside = true;
 	while (!READ_ONCE(contended.stop)) {
 		la_bench_pass();
 		__atomic_fetch_add(&contended.passes, 1, __ATOMIC_RELAXED);
@@ -198,6 +161,7 @@ static void *idle_main(void *unused)
 {
 	uint64_t pages;
 
+	la_bench_aside = true;
 	while (!READ_ONCE(contended.stop)) {
 		la_bench_mark_idle(&contended.w, &pages);
 		__atomic_fetch_add(&contended.passes, 1, __ATOMIC_RELAXED);
@@ -241,12 +205,12 @@ static void measure_contention(const struct la_bench_mode *mode, unsigned int ki
 	usleep(20000);
 
 	ns = la_now_ns();
-	ticks = la_guest_cycles();
+	ticks = la_bench_begin();
 	for (cpu = 0; cpu < vcpus; cpu++)
 		start_thread(&threads[cpu], vcpu_main, (void *)cpu);
 	for (cpu = 0; cpu < vcpus; cpu++)
 		pthread_join(threads[cpu], NULL);
-	ticks = la_guest_cycles() - ticks;
+	ticks = la_bench_end(ticks);
 	ns = la_now_ns() - ns;
 
 	WRITE_ONCE(contended.stop, true);
@@ -312,7 +276,8 @@ static void measure_contend(void)
 }
 
 static const struct la_bench_measure measures[] = {
-	{ "elsewhere", measure_elsewhere },
+	{ "mapping", measure_mapping },
+	{ "lives", measure_lives },
 	{ "contend", measure_contend },
 };
 

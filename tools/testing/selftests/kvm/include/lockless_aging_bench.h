@@ -4,9 +4,10 @@
  * kernel's switches, passes of MGLRU, processes whose memory guests map, and a main
  * function with their options.
  *
- * Meant for a machine whose counter counts instructions, such as QEMU's with -icount:
- * then a round is enough, and what else the build machine does has no part in it.  Runs
- * on any kernel with MGLRU; one with pgtable_walk is measured with each of its switches.
+ * Meant for a machine that counts instructions, such as QEMU with -icount and the plugin
+ * tools/testing/pgtable-walk/bench/count.c: then a round is enough, and what else the
+ * build machine does has no part in it.  Runs on any kernel with MGLRU; one with
+ * pgtable_walk is measured with each of its switches.
  */
 #ifndef SELFTEST_KVM_LOCKLESS_AGING_BENCH_H
 #define SELFTEST_KVM_LOCKLESS_AGING_BENCH_H
@@ -40,6 +41,16 @@ static inline bool la_is(const char *a, const char *b)
 {
 	return !strcmp(a, b);
 }
+
+/*
+ * What is measured.  Begin and end tell the emulator's plugin, and take the time as well.
+ * Not in a thread that ages memory beside what is measured.
+ */
+
+extern __thread bool la_bench_aside;
+
+uint64_t la_bench_begin(void);
+uint64_t la_bench_end(uint64_t begin);
 
 /*
  * Lines for the build machine
