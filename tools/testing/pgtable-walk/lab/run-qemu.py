@@ -97,8 +97,6 @@ class Console:
         self.noisy = set()          # those of them that differ from run to run
         self.finished = False
         self.panicked = False
-        self.report = []
-        self.in_report = False
         self.output = []            # of the test that runs
         self.suite = None
         self.missing = 0            # results of its cases that are still to come
@@ -194,16 +192,10 @@ class Console:
         if text == "starts":
             self.output = []
             self.last = self.now
-        elif text.startswith("-----BEGIN REPORT"):
-            self.in_report = True
-        elif text.startswith("-----END REPORT"):
-            self.in_report = False
         elif match := FIGURE.match(text):
             self.figures[match[1]] = int(match[2])
             if match[3]:
                 self.noisy.add(match[1])
-        elif self.in_report:
-            self.report.append(text)
 
 
 def boot(command, console, log, limit, quiet_limit):
@@ -242,22 +234,11 @@ def boot(command, console, log, limit, quiet_limit):
         qemu.wait()
 
 
-def write_report(report, stem):
-    """The table that a test printed for people and, a JSON object a line, for machines. Returns the table."""
-    rows = [json.loads(line[5:]) for line in report if line.startswith("JSON ")]
-    text = "\n".join(line for line in report if not line.startswith("JSON ")) + "\n"
-    if not rows:
-        raise ValueError("no line 'JSON {...}' in it")
-    stem.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
-    stem.with_suffix(".txt").write_text(text)
-    return text
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--name", required=True, help="of the run: names its files")
     parser.add_argument("--plan", required=True, type=Path)
-    parser.add_argument("--build", required=True, type=Path, help="log/ and reports go below it")
+    parser.add_argument("--build", required=True, type=Path, help="log/ goes below it")
     parser.add_argument("--stock", type=Path, help="results on the stock kernel to compare with")
     parser.add_argument("--record", type=Path, help="write the results there, as --stock reads them")
     parser.add_argument("--races", type=Path, help="data races that KCSAN reports on the stock kernel")
@@ -266,7 +247,6 @@ def main():
     parser.add_argument("--record-races", type=Path, help="add those that it reports, as --races reads them")
     parser.add_argument("--figures", type=Path, help="figures of tests on the stock kernel to compare with")
     parser.add_argument("--record-figures", type=Path, help="write them, as --figures reads them")
-    parser.add_argument("--report", help="a test prints a report: write it to BUILD/REPORT.txt and .json")
     parser.add_argument("--lost-once", action="store_true",
                         help="boot again, once, if the machine is gone without a word")
     parser.add_argument("--kunit", action="append", default=[], help="a KUnit suite that must have run")
@@ -312,13 +292,6 @@ def main():
         console.judge_races(races, functions_of(args.races_of) if args.races_of else set())
     if args.figures:
         console.judge_figures(dict(line.split() for line in read_stock(args.figures)))
-    table = ""
-    if args.report and plan.keys() == {n for n in plan if console.results[n]["result"] == "pass"}:
-        try:
-            table = write_report(console.report, args.build / args.report)
-        except ValueError as error:
-            console.add("report", "fail", f"no report to be had from the console: {error}")
-
     console.ktap.plan()
     verdicts = [r["result"] for r in console.results.values()]
     counts = {v: verdicts.count(v) for v in ("pass", "fail", "skip")}
@@ -326,7 +299,6 @@ def main():
     summary += f", {counts['skip']} skipped" if counts["skip"] else ""
     (args.build / "log" / f"{args.name}.json").write_text(json.dumps(console.results, indent=1) + "\n")
     print(f"{args.name}: {summary} ({time.monotonic() - started:.0f} s)")
-    print(table, end="")
     if args.record_races and not counts["fail"]:
         args.record_races.write_text("".join(f"{race}\n" for race in sorted(races)))
     if args.record_figures and not counts["fail"]:
