@@ -35,11 +35,10 @@ enum lru_gen_age_query {
 /**
  * struct lru_gen_age - what secondary MMUs know about the entries of a table
  * @query: how the entries are queried
- * @range: the last query
- * @young: entries that are young in secondary MMUs
- * @promoted: those of them that the walk promoted
+ * @range: the last query; set up for LRU_GEN_AGE_NONE too
+ * @young: entries that are, or with LRU_GEN_AGE_EACH may be, young in secondary MMUs
+ * @promoted: entries that the walk promoted, with LRU_GEN_AGE_MANY only
  *
- * The bitmaps are used with LRU_GEN_AGE_MANY only: most address spaces have no secondary MMU.
  * No subscriber can register meanwhile: mm_take_all_locks() needs the mmap or rmap lock that
  * the caller holds.
  */
@@ -51,10 +50,11 @@ struct lru_gen_age {
 };
 
 /* Test entries of 1 << @shift bytes each; @want may be @age->promoted. */
-static inline void lru_gen_age_test(struct lru_gen_age *age, struct mm_struct *mm,
+static inline void lru_gen_age_test(struct lru_gen_age *age, struct mm_struct *mm, bool consult,
 				    unsigned long start, unsigned int nr, unsigned int shift,
 				    const unsigned long *want)
 {
+	age->query = LRU_GEN_AGE_NONE;
 	age->range = (struct mmu_notifier_age) {
 		.start = start,
 		.nr = nr,
@@ -63,7 +63,16 @@ static inline void lru_gen_age_test(struct lru_gen_age *age, struct mm_struct *m
 		.young = age->young,
 	};
 	bitmap_zero(age->young, LRU_GEN_AGE_BITS);
-	age->query = mmu_notifier_age_range(mm, &age->range) ? LRU_GEN_AGE_EACH : LRU_GEN_AGE_MANY;
+	if (!consult)
+		return;
+
+	if (mmu_notifier_age_range(mm, &age->range)) {
+		age->query = LRU_GEN_AGE_EACH;
+		bitmap_fill(age->young, LRU_GEN_AGE_BITS);
+		return;
+	}
+
+	age->query = LRU_GEN_AGE_MANY;
 	bitmap_zero(age->promoted, LRU_GEN_AGE_BITS);
 }
 
@@ -73,7 +82,8 @@ static inline void lru_gen_age_finish(struct lru_gen_age *age, struct mm_struct 
 	const struct mmu_notifier_age *range = &age->range;
 	unsigned long bit, addr;
 
-	if (age->query != LRU_GEN_AGE_MANY || bitmap_empty(age->promoted, age->range.nr))
+	if (age->query != LRU_GEN_AGE_MANY ||
+	    !bitmap_and(age->promoted, age->promoted, age->young, range->nr))
 		return;
 
 	age->range.clear = true;
@@ -92,10 +102,8 @@ static inline void lru_gen_age_finish(struct lru_gen_age *age, struct mm_struct 
 static inline void lru_gen_age_start(struct lru_gen_age *age, struct mm_struct *mm, bool consult,
 				     unsigned long addr, unsigned long end)
 {
-	age->query = LRU_GEN_AGE_NONE;
-	if (consult)
-		lru_gen_age_test(age, mm, addr, min((end - addr) >> PAGE_SHIFT, LRU_GEN_AGE_BITS),
-				 PAGE_SHIFT, NULL);
+	lru_gen_age_test(age, mm, consult, addr, min((end - addr) >> PAGE_SHIFT, LRU_GEN_AGE_BITS),
+			 PAGE_SHIFT, NULL);
 }
 
 /* Go on with the entries from @addr on if they did not fit, as in a table of 64K. */
@@ -104,12 +112,11 @@ static inline void lru_gen_age_next(struct lru_gen_age *age, struct mm_struct *m
 {
 	const bool may_be_more = PTRS_PER_PTE > LRU_GEN_AGE_BITS;
 
-	if (!may_be_more || age->query != LRU_GEN_AGE_MANY ||
-	    addr != mmu_notifier_age_end(&age->range))
+	if (!may_be_more || addr != mmu_notifier_age_end(&age->range))
 		return;
 
 	lru_gen_age_finish(age, mm);
-	lru_gen_age_start(age, mm, true, addr, end);
+	lru_gen_age_start(age, mm, age->query != LRU_GEN_AGE_NONE, addr, end);
 }
 
 static inline unsigned int lru_gen_age_bit(const struct lru_gen_age *age, unsigned long addr,
@@ -118,49 +125,51 @@ static inline unsigned int lru_gen_age_bit(const struct lru_gen_age *age, unsign
 	return (addr - age->range.start) >> shift;
 }
 
-/*
- * Is an entry to be queried alone?  All are, or the one that ended a run of huge entries
- * because it was too far away to fit in.
- */
-static inline bool lru_gen_age_alone(const struct lru_gen_age *age, unsigned long addr,
-				     unsigned int shift)
+/* Did an entry end a run of huge entries because it is too far away for a bit? */
+static inline bool lru_gen_age_beyond(const struct lru_gen_age *age, unsigned long addr,
+				      unsigned int shift)
 {
-	return age->query == LRU_GEN_AGE_EACH ||
-	       (shift == PMD_SHIFT && age->query == LRU_GEN_AGE_MANY &&
-		addr >= mmu_notifier_age_end(&age->range));
+	return shift == PMD_SHIFT && addr >= mmu_notifier_age_end(&age->range);
 }
 
 /* Is an entry known to be old in both MMUs, so that the walk can skip it? */
 static inline bool lru_gen_age_old(const struct lru_gen_age *age, unsigned long addr,
 				   bool young, unsigned int shift)
 {
-	if (young || lru_gen_age_alone(age, addr, shift))
+	if (young)
 		return false;
-	return age->query == LRU_GEN_AGE_NONE ||
-	       !test_bit(lru_gen_age_bit(age, addr, shift), age->young);
+	if (lru_gen_age_beyond(age, addr, shift))
+		return age->query == LRU_GEN_AGE_NONE;
+	return !test_bit(lru_gen_age_bit(age, addr, shift), age->young);
 }
 
-/* Note that an entry is promoted.  Returns true if a secondary MMU says that it is young. */
-static inline bool lru_gen_age_promote(struct lru_gen_age *age, unsigned long addr,
+/* Is an entry that is not known to be old to be queried alone? */
+static inline bool lru_gen_age_alone(const struct lru_gen_age *age, unsigned long addr,
+				     unsigned int shift)
+{
+	return age->query == LRU_GEN_AGE_EACH ||
+	       (age->query == LRU_GEN_AGE_MANY && lru_gen_age_beyond(age, addr, shift));
+}
+
+/* Note that an entry which is young in either MMU is promoted. */
+static inline void lru_gen_age_promote(struct lru_gen_age *age, unsigned long addr,
 				       unsigned int shift)
 {
-	const unsigned int bit = lru_gen_age_bit(age, addr, shift);
-
-	if (age->query != LRU_GEN_AGE_MANY || !test_bit(bit, age->young))
-		return false;
-
-	__set_bit(bit, age->promoted);
-	return true;
+	if (age->query == LRU_GEN_AGE_MANY)
+		__set_bit(lru_gen_age_bit(age, addr, shift), age->promoted);
 }
 
+/* Makes an entry old that is not known to be old; returns whether it was young. */
 static inline bool lru_gen_age_clear_pte(struct lru_gen_age *age, struct vm_area_struct *vma,
 					 unsigned long addr, pte_t *ptep)
 {
 	if (lru_gen_age_alone(age, addr, PAGE_SHIFT))
 		return ptep_clear_young_notify(vma, addr, ptep);
 
-	return ptep_test_and_clear_young(vma, addr, ptep) |
-	       lru_gen_age_promote(age, addr, PAGE_SHIFT);
+	if (pte_young(ptep_get(ptep)))
+		ptep_test_and_clear_young(vma, addr, ptep);
+	lru_gen_age_promote(age, addr, PAGE_SHIFT);
+	return true;
 }
 
 static inline bool lru_gen_age_clear_pmd(struct lru_gen_age *age, struct vm_area_struct *vma,
@@ -169,8 +178,9 @@ static inline bool lru_gen_age_clear_pmd(struct lru_gen_age *age, struct vm_area
 	if (lru_gen_age_alone(age, addr, PMD_SHIFT))
 		return pmdp_clear_young_notify(vma, addr, pmdp);
 
-	return pmdp_test_and_clear_young(vma, addr, pmdp) |
-	       lru_gen_age_promote(age, addr, PMD_SHIFT);
+	pmdp_test_and_clear_young(vma, addr, pmdp);
+	lru_gen_age_promote(age, addr, PMD_SHIFT);
+	return true;
 }
 
 /* Old entries were left out by then, but for those that are to be queried alone. */

@@ -391,7 +391,7 @@ static void walk_pmds(struct lru_table *lru, struct mm_struct *mm)
 	unsigned long i, addr;
 
 	bitmap_copy(age.promoted, lru->present, LRU_GEN_AGE_BITS);
-	lru_gen_age_test(&age, mm, BASE, NR_QUERIED, PMD_SHIFT, age.promoted);
+	lru_gen_age_test(&age, mm, lru->consult, BASE, NR_QUERIED, PMD_SHIFT, age.promoted);
 	for_each_set_bit(i, lru->present, NR_HUGE) {
 		addr = BASE + i * PMD_SIZE;
 		if (lru_gen_age_old(&age, addr, pmd_young(lru->pmds[i]), PMD_SHIFT) ||

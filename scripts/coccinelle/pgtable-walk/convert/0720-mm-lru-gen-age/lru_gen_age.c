@@ -7,10 +7,6 @@ static void lru_gen_age_start_pmds(struct lru_gen_age *age, struct mm_struct *mm
 #ifdef CONFIG_MMU_NOTIFIER_AGE
 	int i = 0;
 
-	age->query = LRU_GEN_AGE_NONE;
-	if (!should_query_secondary(mm))
-		return;
-
 	bitmap_zero(age->promoted, LRU_GEN_AGE_BITS);
 	do {
 		if (pmd_present(pmd[i]) && pmd_trans_huge(pmd[i]))
@@ -18,6 +14,7 @@ static void lru_gen_age_start_pmds(struct lru_gen_age *age, struct mm_struct *mm
 		i = find_next_bit(bitmap, MIN_LRU_BATCH, i) + 1;
 	} while (i <= MIN_LRU_BATCH);
 
-	lru_gen_age_test(age, mm, first & PMD_MASK, MIN_LRU_BATCH + 1, PMD_SHIFT, age->promoted);
+	lru_gen_age_test(age, mm, should_query_secondary(mm), first & PMD_MASK, MIN_LRU_BATCH + 1,
+			 PMD_SHIFT, age->promoted);
 #endif
 }
