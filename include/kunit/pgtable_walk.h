@@ -308,6 +308,7 @@ void pgtable_kunit_test_unlink(struct kunit *test);
 void pgtable_kunit_test_unlink_in_pieces(struct kunit *test);
 void pgtable_kunit_test_unlink_in_small_pieces(struct kunit *test);
 void pgtable_kunit_test_random_trees(struct kunit *test);
+void pgtable_kunit_test_one_part(struct kunit *test);
 void pgtable_kunit_test_parts(struct kunit *test);
 void pgtable_kunit_test_answers_add_up(struct kunit *test);
 
@@ -351,6 +352,7 @@ static struct kunit_case _name##_cases[] = {						\
 	PGTABLE_KUNIT_CASE(test_unlink_in_pieces),					\
 	PGTABLE_KUNIT_CASE(test_unlink_in_small_pieces),				\
 	PGTABLE_KUNIT_CASE(test_random_trees),						\
+	PGTABLE_KUNIT_CASE(test_one_part),							\
 	PGTABLE_KUNIT_CASE(test_parts),							\
 	PGTABLE_KUNIT_CASE(test_answers_add_up),					\
 	{}										\

@@ -140,6 +140,9 @@ struct pgtable_walk_stats {
  *	a value with bits cleared or tightened.  The walk writes it with one cmpxchg
  *	and does not call again when that fails.  There is no pointer to the entry,
  *	on purpose.
+ * @seek: PGTABLE_WALK_LOCKLESS, optional; returns an address, @addr or a later one, before
+ *	which there is nothing from @addr on that the walk is about.  What maps only bytes
+ *	before it is not read, save tables on the way to others.
  * @leaf: the other modes, optional; called for each leaf, of any level.  Writes to
  *	the entry with the helpers of pgtable_walk_pte.h.
  * @table_post: PGTABLE_WALK_EXCLUSIVE, optional; called for an entry that points to
@@ -151,6 +154,7 @@ struct pgtable_walk_stats {
 struct pgtable_walk_ops {
 	enum pgtable_walk_next (*tighten)(const struct pgtable_walk_format *fmt,
 					  const struct pgtable_walk *walk, vpte_t *new);
+	u64 (*seek)(const struct pgtable_walk *walk, u64 addr);
 	enum pgtable_walk_next (*leaf)(const struct pgtable_walk_format *fmt,
 				       const struct pgtable_walk *walk, vpte_t *ptep);
 	enum pgtable_walk_next (*table_post)(const struct pgtable_walk_format *fmt,
@@ -237,17 +241,28 @@ __pgtable_walk_table(const struct pgtable_walk_format *fmt, enum pgtable_walk_mo
 	const unsigned int shift = pgtable_walk_level_shift(fmt, level);
 	const u64 first_page = walk->next >> shift, last_page = (end - 1) >> shift;
 	const u64 first = first_page & index_mask;
-	const u64 last = min(first + (last_page - first_page), index_mask);
-	enum __pgtable_walk_exit exit = PGTABLE_WALK_EXIT_END;
+	vpte_t *const from = &table[first];
+	vpte_t *const to = &table[min(first + (last_page - first_page), index_mask)];
 	unsigned int visited = 0;	/* in a register, unlike the counter */
-	u64 i;
+	bool child = false;
+	vpte_t *ptep;
 
-	for (i = first; i <= last; i++) {
+	for (ptep = from; ptep <= to; ptep++) {
 		enum pgtable_walk_next next = PGTABLE_WALK_NEXT;
-		vpte_t *ptep = &table[i];
-		vpte_t pte = vpte_read(ptep);
-		vpte_t new = pte;
+		vpte_t pte, new;
 
+		if (ops->seek) {
+			const u64 page = first_page + (ptep - from), left = to - ptep + 1;
+			const u64 wanted = ops->seek(walk, page << shift) >> shift;
+
+			if (wanted != page) {
+				ptep += min(wanted - page, left) - 1;
+				continue;
+			}
+		}
+
+		pte = vpte_read(ptep);
+		new = pte;
 		switch (fmt->kind(pte, level)) {
 		case PGTABLE_WALK_NONE:
 			continue;
@@ -257,19 +272,19 @@ __pgtable_walk_table(const struct pgtable_walk_format *fmt, enum pgtable_walk_mo
 		case PGTABLE_WALK_TABLE:
 			if (!level)
 				continue;
-			exit = PGTABLE_WALK_EXIT_CHILD;
+			child = true;
 			break;
 		case PGTABLE_WALK_LEAF:
 			break;
 		}
 
 		walk->pte = pte;
-		walk->addr = (first_page + i - first) << shift;
+		walk->addr = (first_page + (ptep - from)) << shift;
 		walk->level = level;
-		if (exit == PGTABLE_WALK_EXIT_CHILD) {
+		if (child) {
 			walk->next = max(walk->next, walk->addr);
 			walk->stats.visited += visited;
-			return exit;
+			return PGTABLE_WALK_EXIT_CHILD;
 		}
 		visited++;
 
@@ -289,15 +304,15 @@ __pgtable_walk_table(const struct pgtable_walk_format *fmt, enum pgtable_walk_mo
 		}
 
 		if (next == PGTABLE_WALK_STOP) {
-			exit = PGTABLE_WALK_EXIT_STOP;
-			i++;
-			break;
+			walk->next = walk->addr + (1ULL << shift);
+			walk->stats.visited += visited;
+			return PGTABLE_WALK_EXIT_STOP;
 		}
 	}
 
-	walk->next = (first_page + i - first) << shift;
+	walk->next = (first_page + (to - from) + 1) << shift;
 	walk->stats.visited += visited;
-	return exit;
+	return PGTABLE_WALK_EXIT_END;
 }
 
 /**
@@ -331,7 +346,7 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_walk_format 
 	unsigned int level = top;
 
 	BUILD_BUG_ON(mode == PGTABLE_WALK_LOCKLESS && (ops->leaf || ops->table_post));
-	BUILD_BUG_ON(mode != PGTABLE_WALK_LOCKLESS && ops->tighten);
+	BUILD_BUG_ON(mode != PGTABLE_WALK_LOCKLESS && (ops->tighten || ops->seek));
 	BUILD_BUG_ON(mode != PGTABLE_WALK_EXCLUSIVE && ops->table_post);
 	RCU_LOCKDEP_WARN(mode != PGTABLE_WALK_EXCLUSIVE && !rcu_read_lock_held(),
 			 "page tables walked outside of RCU");
@@ -375,8 +390,12 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_walk_format 
 		}
 
 		stop = exit == PGTABLE_WALK_EXIT_STOP;
-		if (stop && !ops->table_post && walk->next < end)
-			return false;
+		if (!ops->table_post) {
+			if (walk->next >= end)
+				break;
+			if (stop)
+				return false;
+		}
 
 		/* Come out of every table that ends here, or of all at the range's end. */
 		while (level < top &&

@@ -200,6 +200,34 @@ static void pgtable_kunit_check_parts(struct pgtable_kunit *t, struct pgtable_ag
 	pgtable_kunit_restore(t);
 }
 
+/* Each page of a row that is all young, as the only one that is wanted. */
+void pgtable_kunit_test_one_part(struct kunit *test)
+{
+	struct pgtable_kunit *t = test->priv;
+	DECLARE_BITMAP(want, PGTABLE_KUNIT_BITS);
+	DECLARE_BITMAP(young, PGTABLE_KUNIT_BITS);
+	const u64 page = 1ULL << t->fmt->page_shift;
+	const unsigned int pages = min(t->width >> t->fmt->page_shift, 2 * BITS_PER_LONG + 2);
+	struct pgtable_age age = {
+		.end = pages * page,
+		.clear = true,
+		.shift = t->fmt->page_shift,
+		.want = want,
+		.young = young,
+	};
+	unsigned int i;
+
+	for (i = 0; i < pages; i++)
+		pgtable_kunit_put_leaf(t, i * page, 0, true);
+
+	for (i = 0; i < pages; i++) {
+		bitmap_zero(want, PGTABLE_KUNIT_BITS);
+		__set_bit(i, want);
+		pgtable_kunit_check_parts(t, &age);
+	}
+}
+EXPORT_SYMBOL_GPL(pgtable_kunit_test_one_part);
+
 /* Ranges and bits that begin anywhere, and bits of a page, of more, and of a table. */
 void pgtable_kunit_test_parts(struct kunit *test)
 {

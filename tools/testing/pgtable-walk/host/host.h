@@ -168,6 +168,11 @@ static inline bool list_empty(const struct list_head *head)
 #define BITMAP_LAST_WORD_MASK(bits)	(~0UL >> (-(bits) % BITS_PER_LONG))
 #define DECLARE_BITMAP(name, bits)	unsigned long name[((bits) + BITS_PER_LONG - 1) / BITS_PER_LONG]
 
+static inline unsigned long __ffs(unsigned long word)
+{
+	return __builtin_ctzl(word);
+}
+
 static inline void bitmap_zero(unsigned long *map, unsigned int bits)
 {
 	memset(map, 0, (bits + BITS_PER_LONG - 1) / BITS_PER_LONG * sizeof(long));

@@ -34,7 +34,9 @@ static void kvm_rmap_age_range(const struct kvm_memory_slot *slot, struct pgtabl
 		const u64 size = KVM_HPAGE_SIZE(level);
 
 		for (gpa = age->start & ~(size - 1); gpa < age->end; gpa += size) {
-			if (!pgtable_age_wanted(age, gpa, size))
+			if (age->want)
+				gpa = pgtable_age_seek(age, gpa) & ~(size - 1);
+			if (gpa >= age->end || !pgtable_age_wanted(age, gpa, size))
 				continue;
 
 			head = gfn_to_rmap(gpa_to_gfn(gpa), level, slot);

@@ -11,34 +11,26 @@ static int kvm_mmu_notifier_age_range(struct mmu_notifier *mn, struct mm_struct 
 		.on_lock	= (void *)kvm_null_fn,
 		.lockless	= true,
 	};
-	unsigned long first = 0, end;
+	unsigned long first = 0, end = age->nr;
 
 	if (!kvm_age_lockless(kvm))
 		return -EOPNOTSUPP;
 
-	/*
-	 * One walk costs less than one for each run of wanted pages, but an unwanted huge part
-	 * may hold a whole table of leaves.
-	 */
-	for (; first < age->nr; first = end) {
-		end = age->nr;
-		if (age->want) {
-			first = find_next_bit(age->want, age->nr, first);
-			if (first >= age->nr)
-				break;
-			end = age->shift > PAGE_SHIFT ?
-			      find_next_zero_bit(age->want, age->nr, first) :
-			      find_last_bit(age->want, age->nr) + 1;
-		}
-
-		range.start = age->start + (first << age->shift);
-		range.end = age->start + (end << age->shift);
-		if (age->clear)
-			trace_kvm_age_hva(range.start, range.end);
-		else
-			trace_kvm_test_age_hva(range.start);
-		__kvm_handle_hva_range(kvm, &range);
+	/* One walk, which skips what is not wanted, costs less than one for each run of parts. */
+	if (age->want) {
+		first = find_first_bit(age->want, age->nr);
+		if (first >= age->nr)
+			return 0;
+		end = find_last_bit(age->want, age->nr) + 1;
 	}
+
+	range.start = age->start + (first << age->shift);
+	range.end = age->start + (end << age->shift);
+	if (age->clear)
+		trace_kvm_age_hva(range.start, range.end);
+	else
+		trace_kvm_test_age_hva(range.start);
+	__kvm_handle_hva_range(kvm, &range);
 	return 0;
 }
 #else

@@ -21,7 +21,7 @@ riscv_module_LOADS := gather_kunit pgtable_walk_kunit kvm gstage_kunit
 riscv_module_RUNS  := lockless_aging_mglru lockless_aging_reclaim
 riscv_module_KUNIT := pgtable_walk_basics pgtable_walk_gather mmu_notifier_age pgtable_walk_gstage_widths
 riscv_LOOPS        := arch/riscv/kvm/gstage_age.o gstage_age
-riscv_LEAF         := 12.25 26.5
+riscv_LEAF         := 23.5 40.75
 riscv_CMDLINE      := console=ttyS0 earlycon=sbi
 # With OpenSBI 1.1, one boot of 80 resets when Linux starts the second hart, if the build
 # machine's CPUs are busy; stock's do.
