@@ -30,8 +30,9 @@
 // Applied: - !\bkvm_tdp_mmu_(test_)?age_gfn(_range)?\b
 // Applied: kvm_tdp_mmu_invalidate_all_roots \bWRITE_ONCE\b
 // File: arch/x86/kvm/mmu/mmu.c
-// Hunks: - 1
+// Hunks: - 3
 // Applied: - <linux/kvm_age\.h>
+// Applied: - ^#ifndef CONFIG_KVM_MMU_LOCKLESS_AGING$
 
 @@
 type T;
@@ -73,6 +74,20 @@ symbol true;
 @@
  #include <linux/hash.h>
 +#include <linux/kvm_age.h>
+
+@@
+type T;
+identifier f = kvm_rmap_age_gfn_range;
+@@
++#ifndef CONFIG_KVM_MMU_LOCKLESS_AGING
+ T f(...) { ... }
+
+@@
+type T;
+identifier f = kvm_test_age_gfn;
+@@
+ T f(...) { ... }
++#endif /* !CONFIG_KVM_MMU_LOCKLESS_AGING */
 
 @@
 @@

@@ -58,4 +58,4 @@ void kvm_arch_age(struct kvm *kvm, const struct kvm_memory_slot *slot, struct pg
 	if (!pgtable_age_done(age) && kvm_may_have_shadow_sptes(kvm))
 		kvm_rmap_age_range(slot, age);
 }
-#else
+#endif /* CONFIG_KVM_MMU_LOCKLESS_AGING */
