@@ -12,6 +12,8 @@
 
 #include "lockless_aging_mglru.h"
 
+#define FOLIOS_OF(size)	"/sys/kernel/mm/transparent_hugepage/hugepages-" size "/enabled"
+
 /* A line that is compared with that of another kernel; "noisy" ones by people only. */
 static void print_figure(const char *name, uint64_t value)
 {
@@ -144,32 +146,23 @@ struct looked_around {
 	struct la_stats stats;
 };
 
-/*
- * Reclaim of a guest that uses every other run of as many pages as are looked at.  It goes
- * through pages in the order in which they were made, here such that it meets neighbours
- * long after it has looked at them.
- */
-static struct looked_around reclaim_runs(bool consult)
-{
-	const uint64_t pages = 8 * LA_CHUNK_PAGES, around = 64;
-	unsigned long map[8 * LA_CHUNK_PAGES / 64];
-	struct looked_around found = {};
-	uint64_t i, j;
-	struct la_vm v;
-	char *mem;
+#define RUN_PAGES	64UL
+#define RUNS_PAGES	(8 * LA_CHUNK_PAGES)
 
-	mem = la_alloc(pages << LA_PAGE_SHIFT);
-	for (j = 0; j < around; j++)
-		for (i = j; i < pages; i += around)
-			mem[i << LA_PAGE_SHIFT] = 1;
+/* Reclaim of a guest's memory, of which it uses pages that have a bit in the map. */
+static struct looked_around reclaim_unused(char *mem, const unsigned long *map, bool consult)
+{
+	const uint64_t pages = RUNS_PAGES;
+	struct looked_around found = {};
+	struct la_vm v;
+	uint64_t i;
+
 	la_vm_create(&v, 1);
 	la_add_slot(&v, LA_SLOT, 0, LA_GPA, LA_GPA, mem, pages << LA_PAGE_SHIFT);
 	la_touch(&v, LA_OP_WRITE, LA_GPA, pages);
 	for (i = 0; i < 4; i++)
 		la_lru_age();
 
-	for (i = 0; i < ARRAY_SIZE(map); i++)
-		map[i] = i % 2 ? 0 : ~0UL;
 	la_flush_tlb(&v);
 	la_touch_map(&v, LA_OP_READ, LA_GPA, pages, map);
 
@@ -188,11 +181,30 @@ static struct looked_around reclaim_runs(bool consult)
 	}
 	if (!consult)
 		la_consult(true);
-	for (i = 0; i < pages; i += around)
-		*(i / around % 2 ? &found.unused_reclaimed : &found.used_reclaimed) +=
-			swapped_out(mem + (i << LA_PAGE_SHIFT), around);
+	for (i = 0; i < pages; i += RUN_PAGES)
+		*(map[i / RUN_PAGES] ? &found.used_reclaimed : &found.unused_reclaimed) +=
+			swapped_out(mem + (i << LA_PAGE_SHIFT), RUN_PAGES);
 	la_vm_free(&v);
 	return found;
+}
+
+/*
+ * The guest uses every other run of as many pages as are looked at.  Reclaim goes through
+ * pages in the order in which they were made, here such that it meets neighbours long after
+ * it has looked at them.
+ */
+static struct looked_around reclaim_runs(bool consult)
+{
+	unsigned long map[RUNS_PAGES / RUN_PAGES];
+	char *mem = la_alloc(RUNS_PAGES << LA_PAGE_SHIFT);
+	uint64_t i, j;
+
+	for (j = 0; j < RUN_PAGES; j++)
+		for (i = j; i < RUNS_PAGES; i += RUN_PAGES)
+			mem[i << LA_PAGE_SHIFT] = 1;
+	for (i = 0; i < ARRAY_SIZE(map); i++)
+		map[i] = i % 2 ? 0 : ~0UL;
+	return reclaim_unused(mem, map, consult);
 }
 
 /*
@@ -202,7 +214,7 @@ static struct looked_around reclaim_runs(bool consult)
 static void look_around(void)
 {
 	const struct looked_around found = reclaim_runs(true);
-	const uint64_t pages = 4 * LA_CHUNK_PAGES;
+	const uint64_t pages = RUNS_PAGES / 2;
 
 	print_figure("look_around_reclaimed_used_pages", found.used_reclaimed);
 	print_figure("look_around_reclaimed_unused_pages", found.unused_reclaimed);
@@ -223,6 +235,41 @@ static void look_around_not_consulted(void)
 
 	CHECK(found.stats.walks);
 	CHECK(!found.stats.batches && !found.stats.refused);
+}
+
+/*
+ * A large folio stays if the guest used any of its pages, not always the same one, and takes
+ * one query if it used none.
+ */
+static void large_folios(void)
+{
+	const uint64_t bytes = RUNS_PAGES << LA_PAGE_SHIFT, folio = SZ_64K >> LA_PAGE_SHIFT;
+	unsigned long map[RUNS_PAGES / RUN_PAGES] = {};
+	char *mem = la_mmap_aligned(bytes);
+	struct looked_around found;
+	uint64_t i;
+
+	la_write(FOLIOS_OF("2048kB"), "never");
+	la_write(FOLIOS_OF("64kB"), "madvise");
+	TEST_ASSERT(!madvise(mem, bytes, MADV_HUGEPAGE), "madvise: %s", strerror(errno));
+	for (i = 0; i < RUNS_PAGES; i++)
+		mem[i << LA_PAGE_SHIFT] = 1;
+	la_write(FOLIOS_OF("64kB"), "never");
+	la_write(FOLIOS_OF("2048kB"), "inherit");
+
+	for (i = 0; i < RUNS_PAGES; i += folio)
+		if (i / RUN_PAGES % 2)
+			map[i / RUN_PAGES] |= 1UL << (i % RUN_PAGES + i * 5 / folio % folio);
+	found = reclaim_unused(mem, map, true);
+	print_figure("large_folios_reclaimed_used_pages", found.used_reclaimed);
+	print_figure("large_folios_reclaimed_unused_pages", found.unused_reclaimed);
+	CHECK(found.used_reclaimed <= RUNS_PAGES / 2 / 20);
+	CHECK(found.unused_reclaimed >= RUNS_PAGES / 2 / 2);
+	if (la_on_stock)
+		return;
+
+	CHECK(found.stats.walks && found.stats.walks < RUNS_PAGES / 2);
+	CHECK(!found.stats.refused && !found.stats.mmu_lock);
 }
 
 /*
@@ -421,6 +468,8 @@ static const struct la_lru_test tests[] = {
 	{ "proactive_reclaim", proactive_reclaim, .on_stock = true, .swaps = true },
 	{ "look_around", look_around, .on_stock = true, .swaps = true },
 	{ "look_around_not_consulted", look_around_not_consulted, .swaps = true },
+	{ "large_folios", large_folios, .on_stock = true, .swaps = true, .thp = true,
+	  .file = FOLIOS_OF("64kB") },
 	{ "memory_max", memory_max, .on_stock = true, .swaps = true },
 };
 
