@@ -21,7 +21,7 @@ OTHER_LOCKS = {"riscv": re.compile(r"kvm_mmu_notifier_invalidate_range|kvm_swap_
 WALK = re.compile(r"walk_p")
 # A page table waits for a grace period from call_rcu() in KVM's or the library's functions to the callback.
 FREED = {"tdp_mmu_free_sp_rcu_callback", "stage2_free_unlinked_table_rcu_cb", "pgtable_free_rcu"}
-CALL = r"\t(?:call|jmp|bl?|jal|j|tail)\s.*<({})>"
+CALL = r"\t(?:call|jmp|bl?|jalr?|jr?)\s.*<({})>"
 
 
 def functions(paths):
