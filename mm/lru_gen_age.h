@@ -4,8 +4,8 @@
  *
  * A walk goes through the entries of a table under the lock of the table.  Before that, one
  * query tests which of them are young in secondary MMUs.  The walk then looks up the folios
- * of entries that are young in either, and no others.  After that, one more query makes old
- * what was young in secondary MMUs and what the walk promoted.
+ * of entries that are young in either, and no others.  After that, a second query makes old
+ * those that were young in secondary MMUs and that the walk promoted.
  *
  * Only what is promoted is made old: the accessed state of other pages, as of those of other
  * nodes and memcgs, is evidence for other walks.  If a promoted page is used again before the
@@ -125,7 +125,7 @@ static inline unsigned int lru_gen_age_bit(const struct lru_gen_age *age, unsign
 	return (addr - age->range.start) >> shift;
 }
 
-/* Did an entry end a run of huge entries because it is too far away for a bit? */
+/* Is this the huge entry that ended the run, behind the last bit of the query? */
 static inline bool lru_gen_age_beyond(const struct lru_gen_age *age, unsigned long addr,
 				      unsigned int shift)
 {
@@ -183,7 +183,7 @@ static inline bool lru_gen_age_clear_pmd(struct lru_gen_age *age, struct vm_area
 	return true;
 }
 
-/* Old entries were left out by then, but for those that are to be queried alone. */
+/* lru_gen_age_old() has skipped old entries.  Others are not known to be old. */
 static inline bool lru_gen_wants_old_pte(struct mm_struct *mm)
 {
 	return true;

@@ -51,8 +51,9 @@ void mmu_notifier_age_done(const struct mmu_notifier_age *age, int ret);
  *
  * A query may be refused because a subscriber has to take the lock of its MMU to answer, or
  * because the operator switched such queries off.  A test that was refused has changed
- * nothing.  A clear that was refused may have left parts young that a later query then finds.
- * The caller can use mmu_notifier_clear_young() and mmu_notifier_test_young() instead.
+ * nothing.  A clear that was refused may have made parts old, whose answer is lost, and have
+ * left others young: clear only what a test found young.  The caller can use
+ * mmu_notifier_clear_young() and mmu_notifier_test_young() instead.
  *
  * Context: any that mmu_notifier_clear_young() may be called in: page-table locks may be held.
  *

@@ -65,8 +65,8 @@ static inline bool pgtable_walk_tree_valid(const struct pgtable_walk_tree *tree)
  * @root: the place where they look
  * @tree: the root; the table must be initialised
  *
- * A root that is not pgtable_walk_tree_valid() is a bug of the caller: it warns, and nothing
- * is published.
+ * A root that is not pgtable_walk_tree_valid() is a bug of the caller: it warns, and walks
+ * find no root.
  *
  * Context: any.
  * Ordering: release; pairs with the address dependency of pgtable_root_deref().
@@ -129,8 +129,8 @@ static __always_inline struct pgtable_walk_tree __pgtable_root_decode(unsigned l
  * runs as a reader of the notifiers' SRCU domain, and KVM's of kvm->srcu as well;
  * waiting for either would be waiting for itself.
  *
- * Hardware does not know RCU: the caller sees to it that no CPU translates through the
- * tables, by the root being loaded or by what was cached from it.
+ * Hardware does not know RCU: the caller makes sure that no guest uses the tables any more,
+ * through a loaded root or through what was cached from it.
  *
  * Context: sleeps; the MMU lock is not held.
  * Ordering: fully ordered.  What walkers read or wrote before comes before what the owner

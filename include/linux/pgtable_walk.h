@@ -35,8 +35,8 @@
  *	(pgtable_root_publish()).
  *
  * A walk may pass through a table that was unlinked a moment ago.  Its leaves are
- * then as stale as a TLB entry would be: good for a hint, and never good for the
- * pfn, which may belong to somebody else by now.
+ * then as stale as a TLB entry would be.  Their accessed state is a usable hint, but
+ * their pfn is not: the page may have been freed and allocated again.
  */
 #ifndef _LINUX_PGTABLE_WALK_H
 #define _LINUX_PGTABLE_WALK_H
@@ -121,8 +121,8 @@ enum pgtable_walk_next {
 /**
  * struct pgtable_walk_stats - what a walk met
  * @visited: leaves looked at
- * @young: leaves found young, those of @lost included; counted by aging, which is a
- *	   user of walks
+ * @young: leaves found young, those of @lost included; counted by pgtable_age(), not by
+ *	   the walk
  * @lost: cmpxchgs that failed because the entry had changed
  * @busy: frozen entries, all left alone
  */
@@ -140,9 +140,10 @@ struct pgtable_walk_stats {
  *	a value with bits cleared or tightened.  The walk writes it with one cmpxchg
  *	and does not call again when that fails.  There is no pointer to the entry,
  *	on purpose.
- * @seek: PGTABLE_WALK_LOCKLESS, optional; returns an address, @addr or a later one, before
- *	which there is nothing from @addr on that the walk is about.  What maps only bytes
- *	before it is not read, save tables on the way to others.
+ * @seek: PGTABLE_WALK_LOCKLESS, optional; returns the next address from @addr on that the
+ *	walk is about, or an address before that.  Entries that map only bytes before it are
+ *	not read.  @addr may lie below the range, as an entry may.  Whatever was called
+ *	before, the same address gets the same answer.
  * @leaf: the other modes, optional; called for each leaf, of any level.  Writes to
  *	the entry with the helpers of pgtable_walk_pte.h.
  * @table_post: PGTABLE_WALK_EXCLUSIVE, optional; called for an entry that points to
@@ -255,7 +256,7 @@ __pgtable_walk_table(const struct pgtable_walk_format *fmt, enum pgtable_walk_mo
 			const u64 page = first_page + (ptep - from), left = to - ptep + 1;
 			const u64 wanted = ops->seek(walk, page << shift) >> shift;
 
-			if (wanted != page) {
+			if (wanted > page) {
 				ptep += min(wanted - page, left) - 1;
 				continue;
 			}
@@ -346,6 +347,7 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_walk_format 
 	unsigned int level = top;
 
 	BUILD_BUG_ON(mode == PGTABLE_WALK_LOCKLESS && (ops->leaf || ops->table_post));
+	BUILD_BUG_ON(mode == PGTABLE_WALK_LOCKLESS && !ops->tighten);
 	BUILD_BUG_ON(mode != PGTABLE_WALK_LOCKLESS && (ops->tighten || ops->seek));
 	BUILD_BUG_ON(mode != PGTABLE_WALK_EXCLUSIVE && ops->table_post);
 	RCU_LOCKDEP_WARN(mode != PGTABLE_WALK_EXCLUSIVE && !rcu_read_lock_held(),
@@ -361,9 +363,9 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_walk_format 
 
 		/*
 		 * Descend while the entry for @next is a table.  What is no table is left to the
-		 * loop below, which reads it again and decides anew.
+		 * loop below, which reads it again and decides anew; so is what may be skipped.
 		 */
-		while (level) {
+		while (level && !ops->seek) {
 			const u64 index = walk->next >> pgtable_walk_level_shift(fmt, level);
 			vpte_t pte;
 

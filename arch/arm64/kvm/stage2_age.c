@@ -11,7 +11,7 @@
  *  - A table goes away: freed by RCU after unlink and TLBI, in stage2_unmap_walker() as
  *    where a block replaces it.  It may still be full of valid leaves.
  *  - An entry is in the middle of a break-before-make: it holds KVM_INVALID_PTE_LOCKED,
- *    the bit of the access flag, and is left alone since it is not valid.
+ *    which is the bit of the access flag.  It is not valid, so the walk leaves it alone.
  *  - A leaf is zapped, write-protected, remapped or aged by others: the cmpxchg fails,
  *    nothing is written, and the leaf counts as young.
  *  - Memslots change: the caller holds kvm->srcu.
@@ -29,8 +29,8 @@
 #include "stage2_format.h"
 
 /*
- * With protected KVM, mmu_lock as before: the host's stage 2 is what guests run on there
- * as well, but nobody has tried to age it without the lock.
+ * With protected KVM, mmu_lock as before: guests run on tables that the kernel manages there
+ * as well, but aging those without the lock is untested.
  */
 bool kvm_arch_can_age_lockless(struct kvm *kvm)
 {

@@ -51,8 +51,8 @@ static noinline void tdp_mmu_age_tree_traced(const struct pgtable_walk_tree *tre
 }
 
 /*
- * Is this a valid root of the address space, of which a gfn may be mapped by several, e.g.
- * if vCPUs differ in CPUID?  kvm_tdp_mmu_invalidate_all_roots() may be changing the role.
+ * Is this a valid root of the address space?  Several roots may map one gfn, e.g. if vCPUs
+ * differ in CPUID.  kvm_tdp_mmu_invalidate_all_roots() may be changing the role.
  */
 static bool tdp_mmu_root_is_aged(const struct kvm_mmu_page *root, int as_id,
 				 struct pgtable_walk_tree *tree)

@@ -3,9 +3,9 @@
 ///
 /// Code that holds mmu_lock for write stores to stage-2 entries as if nothing
 /// else could change them. That is not true of the access flag, which hardware
-/// sets and lockless aging clears. A store between their read and their write
-/// of an entry undoes it; a lost access flag is only a hint, but other bits
-/// may follow.
+/// sets and lockless aging clears. If the flag changes between KVM's read and
+/// KVM's store of an entry, the store undoes that change. Today this loses a
+/// hint only; later it may lose other bits.
 ///
 /// Write to entries with the helpers for volatile entries. They retry as long
 /// as only volatile bits have changed, and return the value that was replaced;

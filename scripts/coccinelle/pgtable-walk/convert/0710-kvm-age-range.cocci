@@ -4,12 +4,11 @@
 /// Implement ->age_range(). Look up the range from the first wanted page to
 /// the last in the memslots of all address spaces, and hand each overlap to
 /// the architecture, which walks its tables once and sets the bits of the
-/// wanted pages that were used. For parts larger than a page, look up and walk
-/// each run of wanted ones.
+/// wanted pages that were used. The walk skips unwanted parts.
 ///
 /// VMs that cannot be aged without mmu_lock return -EOPNOTSUPP and get one
-/// call per page, as before. The trace events are those of the single calls:
-/// one kvm_age_hva or kvm_test_age_hva for each run of pages.
+/// call per page, as before. A query emits the trace event of a single call
+/// once: kvm_age_hva for the range, or kvm_test_age_hva for its first address.
 // File: include/linux/kvm_host.h
 // Hunks: union kvm_mmu_notifier_arg 1
 // Applied: union kvm_mmu_notifier_arg \bage\b
