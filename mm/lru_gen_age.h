@@ -125,7 +125,7 @@ static inline unsigned int lru_gen_age_bit(const struct lru_gen_age *age, unsign
 	return (addr - age->range.start) >> shift;
 }
 
-/* Is this the huge entry that ended the run, behind the last bit of the query? */
+/* Is a huge entry so far from the start of the query that it has no bit there? */
 static inline bool lru_gen_age_beyond(const struct lru_gen_age *age, unsigned long addr,
 				      unsigned int shift)
 {
@@ -166,6 +166,7 @@ static inline bool lru_gen_age_clear_pte(struct lru_gen_age *age, struct vm_area
 	if (lru_gen_age_alone(age, addr, PAGE_SHIFT))
 		return ptep_clear_young_notify(vma, addr, ptep);
 
+	/* Most are young in the guest only: spare them the call. */
 	if (pte_young(ptep_get(ptep)))
 		ptep_test_and_clear_young(vma, addr, ptep);
 	lru_gen_age_promote(age, addr, PAGE_SHIFT);

@@ -164,7 +164,7 @@ __pgtable_age_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_w
 	const u64 size = 1ULL << pgtable_walk_level_shift(fmt, walk->level);
 	struct pgtable_age *age = walk->arg;
 
-	/* Most are old; and the compiler works out nothing for them that only young ones need. */
+	/* Most are old.  The compiler then leaves what only young ones need to their branch. */
 	if (likely(!pgtable_walk_leaf_young(fmt, walk->pte)))
 		return PGTABLE_WALK_NEXT;
 

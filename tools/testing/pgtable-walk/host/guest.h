@@ -81,7 +81,7 @@ struct host_vcpu {
 	unsigned long tlb_vmid;
 	struct tlb_entry leaves[TLB_LEAVES];
 	struct tlb_entry tables[TLB_TABLES];
-	/* How often interrupts were on: whoever waits for an IPI waits for a change. */
+	/* How often interrupts were switched on.  Senders of an IPI wait until it changes. */
 	unsigned long interruptible;
 	bool parked;
 

@@ -4,7 +4,7 @@
  * and what an access fault says of a page.
  *
  * Nothing here measures time. Race windows that a debug kernel can make longer are
- * counted, or made so long that whoever is due to run is due by all means.
+ * counted, or made so long that the kernel has to reschedule in them.
  */
 #include <sched.h>
 

@@ -585,19 +585,26 @@ static void bloom_filters(void)
 	la_vm_free(&v);
 }
 
+static char *map_huge(size_t nr)
+{
+	const size_t bytes = nr * HUGE_PAGE_SIZE;
+	char *mem = la_mmap_aligned(bytes);
+	size_t i;
+
+	TEST_ASSERT(!madvise(mem, bytes, MADV_HUGEPAGE), "MADV_HUGEPAGE: %s", strerror(errno));
+	for (i = 0; i < nr; i++)
+		mem[i * HUGE_PAGE_SIZE] = 1;
+	return mem;
+}
+
 #define HUGE_PAGES	4
 
 /* A guest on huge pages of the host: with small leaves (dirty logging), or huge ones. */
 static char *create_huge_guest(struct la_vm *v, uint32_t flags)
 {
 	const size_t bytes = HUGE_PAGES * HUGE_PAGE_SIZE;
-	unsigned int i;
-	char *mem;
+	char *mem = map_huge(HUGE_PAGES);
 
-	mem = la_mmap_aligned(bytes);
-	TEST_ASSERT(!madvise(mem, bytes, MADV_HUGEPAGE), "MADV_HUGEPAGE: %s", strerror(errno));
-	for (i = 0; i < HUGE_PAGES; i++)
-		mem[i * HUGE_PAGE_SIZE] = 1;
 	la_vm_create(v, 1);
 	if (flags)
 		la_add_slot(v, LA_SLOT, flags, LA_TABLE_GPA(0), LA_TABLE_GPA(0), mem, bytes);
@@ -668,10 +675,7 @@ static void huge_pages_between_tables(void)
 	struct la_vm v;
 	char *mem;
 
-	mem = la_mmap_aligned(bytes);
-	TEST_ASSERT(!madvise(mem, bytes, MADV_HUGEPAGE), "MADV_HUGEPAGE: %s", strerror(errno));
-	for (i = 0; i < nr; i++)
-		mem[i * HUGE_PAGE_SIZE] = 1;
+	mem = map_huge(nr);
 	/* From now on, khugepaged makes no more of them. */
 	TEST_ASSERT(!madvise(mem, bytes, MADV_NOHUGEPAGE), "MADV_NOHUGEPAGE: %s", strerror(errno));
 	for (i = 1; i < nr; i += 2) {

@@ -129,7 +129,7 @@ static bool mode_applies(const struct la_bench_mode *mode)
 	return la_on_stock || la_bench.vms || la_is(mode->name, "batch");
 }
 
-/* The next mode that there is, set; NULL behind the last.  The first comes after NULL. */
+/* Switch to the mode after @mode, or to the first if that is NULL.  Returns NULL after the last. */
 const struct la_bench_mode *la_bench_next_mode(const struct la_bench_mode *mode)
 {
 	for (mode = mode ? mode + 1 : modes; mode < modes + ARRAY_SIZE(modes); mode++)
