@@ -1,78 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What MGLRU asks KVM for in its passes over a guest, and what it leaves alone.  The tests
- * need the counters and switches of page-table walks; pages are of 4K.
+ * What MGLRU asks KVM for in its passes over a guest of small pages, and what it leaves alone.
+ * The tests need the counters and switches of page-table walks; pages are of 4K.
  */
 #include <ctype.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "lockless_aging_mglru.h"
-
-#define HUGE_PAGE_SIZE	SZ_2M
-
-#define TRACING		"/sys/kernel/debug/tracing/"
-#define TRACE_BATCH	TRACING "events/mmu_notifier_age/mmu_notifier_age_range/enable"
-#define TRACE_CLEAR	TRACING "events/kvm/kvm_age_hva/enable"
-#define TRACE_TEST	TRACING "events/kvm/kvm_test_age_hva/enable"
-
-static void trace_begin(const char *event)
-{
-	/* What is opened so forgets its events. */
-	close(open(TRACING "trace", O_WRONLY | O_TRUNC));
-	la_write(event, "1");
-}
-
-/* All of a file that gives a part at a time. */
-static char *read_all(const char *path)
-{
-	static char text[1 << 18];
-	int fd = open(path, O_RDONLY);
-	size_t len = 0;
-	ssize_t ret;
-
-	TEST_ASSERT(fd >= 0, "Cannot open %s: %s", path, strerror(errno));
-	do {
-		ret = read(fd, text + len, sizeof(text) - 1 - len);
-		TEST_ASSERT(ret >= 0, "Cannot read %s: %s", path, strerror(errno));
-		len += ret;
-	} while (ret);
-	text[len] = '\0';
-	close(fd);
-	return text;
-}
-
-static const char *trace_end(const char *event)
-{
-	la_write(event, "0");
-	return read_all(TRACING "trace");
-}
-
-struct batch_event {
-	char op[8];
-	unsigned long start;
-	unsigned long end;
-	unsigned int shift;
-	uint64_t wanted;
-	uint64_t young;
-	int ret;
-};
-
-/* The first such event in a trace, and where the next ones are; or NULL. */
-static const char *next_batch_event(const char *trace, struct batch_event *e)
-{
-	static const char name[] = "mmu_notifier_age_range: ";
-
-	trace = strstr(trace, name);
-	if (!trace)
-		return NULL;
-
-	trace += strlen(name);
-	TEST_ASSERT(sscanf(trace, "%7s %lx-%lx shift=%u wanted=%lu young=%lu ret=%d", e->op,
-			   &e->start, &e->end, &e->shift, &e->wanted, &e->young, &e->ret) == 7,
-		    "Unknown event: %.100s", trace);
-	return trace;
-}
 
 /* Stock's events: one for the start of a batch that tests, one for all that one clears. */
 static void kvm_trace_events(void)
@@ -92,9 +26,9 @@ static void kvm_trace_events(void)
 
 	len = snprintf(cmd, sizeof(cmd), "batch-test %#lx %#lx %#lx 2", addr, addr + bytes,
 		       LA_PAGE_SIZE);
-	trace_begin(TRACE_TEST);
+	la_trace_begin(LA_TRACE_TEST);
 	TEST_ASSERT(write(v.age, cmd, len) == len, "%s: %s", cmd, strerror(errno));
-	for (line = strstr(trace_end(TRACE_TEST), "kvm_test_age_hva: "); line;
+	for (line = strstr(la_trace_end(LA_TRACE_TEST), "kvm_test_age_hva: "); line;
 	     line = strstr(line + 1, "kvm_test_age_hva: ")) {
 		CHECK(sscanf(line, "%*s mmu notifier test age hva: %lx", &start) == 1);
 		CHECK(start == addr);
@@ -102,9 +36,9 @@ static void kvm_trace_events(void)
 	}
 	CHECK(tested == 1);
 
-	trace_begin(TRACE_CLEAR);
+	la_trace_begin(LA_TRACE_CLEAR);
 	la_lru_age();
-	for (line = strstr(trace_end(TRACE_CLEAR), "kvm_age_hva: "); line;
+	for (line = strstr(la_trace_end(LA_TRACE_CLEAR), "kvm_age_hva: "); line;
 	     line = strstr(line + 1, "kvm_age_hva: ")) {
 		CHECK(sscanf(line, "%*s mmu notifier age hva: %lx -- %lx", &start, &end) == 2);
 		start = max(start, addr);
@@ -140,9 +74,9 @@ static void wanted_parts(void)
 		len = snprintf(cmd, sizeof(cmd), "batch-clear %#lx %#lx %#lx %lu", addr,
 			       addr + bytes, size, every);
 		la_stats_zero();
-		trace_begin(TRACE_CLEAR);
+		la_trace_begin(LA_TRACE_CLEAR);
 		TEST_ASSERT(write(v.age, cmd, len) == len, "%s: %s", cmd, strerror(errno));
-		line = strstr(trace_end(TRACE_CLEAR), "kvm_age_hva: ");
+		line = strstr(la_trace_end(LA_TRACE_CLEAR), "kvm_age_hva: ");
 		CHECK(line && !strstr(line + 1, "kvm_age_hva: "));
 		CHECK(sscanf(line, "%*s mmu notifier age hva: %lx -- %lx", &start, &end) == 2);
 		CHECK(start == addr && end == addr + (parts - 1) * every * size + size);
@@ -155,7 +89,7 @@ static void trace_event(void)
 {
 	const uint64_t pages = 2 * LA_CHUNK_PAGES;
 	uint64_t events = 0, found = 0, cleared = 0;
-	struct batch_event e;
+	struct la_batch_event e;
 	struct la_stats stats;
 	const char *trace;
 	struct la_vm v;
@@ -163,12 +97,12 @@ static void trace_event(void)
 	la_create_guest(&v, pages);
 	la_use(&v, pages);
 	la_stats_zero();
-	trace_begin(TRACE_BATCH);
+	la_trace_begin(LA_TRACE_BATCH);
 	la_lru_age();
-	trace = trace_end(TRACE_BATCH);
+	trace = la_trace_end(LA_TRACE_BATCH);
 	stats = la_stats_read();
 
-	while ((trace = next_batch_event(trace, &e))) {
+	while ((trace = la_next_batch_event(trace, &e))) {
 		CHECK(e.start < e.end && e.wanted <= (e.end - e.start) >> e.shift);
 		CHECK(!e.ret);
 		events++;
@@ -256,7 +190,7 @@ static unsigned long tables_found(void)
 	char path[128], *line;
 
 	snprintf(path, sizeof(path), " %s\n", la_own_group);
-	line = strstr(read_all(LRU_GEN "_full"), path);
+	line = strstr(la_read_all(LRU_GEN "_full"), path);
 	TEST_ASSERT(line, "No %s in " LRU_GEN "_full", la_own_group);
 	/* The only line of a cgroup that begins so, at the end of the youngest generation. */
 	for (line = strtok(line, "\n"); line; line = strtok(NULL, "\n"))
@@ -383,46 +317,6 @@ static void evidence_of_others(void)
 		*(i % 2 ? &ours : &others) += la_young_in_guest(&v, mem, i, 1);
 	CHECK(!ours);
 	CHECK(others == pages / 2);
-	la_vm_free(&v);
-}
-
-/*
- * The same for huge pages, of which one question takes 65, and the walk one more that it
- * asks about alone.
- */
-static void huge_pages_of_two_cgroups(void)
-{
-	const uint64_t nr = 70, bytes = nr * HUGE_PAGE_SIZE;
-	uint64_t i, others = 0, ours = 0;
-	struct la_stats stats;
-	struct la_vm v;
-	char *mem;
-
-	mem = la_mmap_aligned(bytes);
-	TEST_ASSERT(!madvise(mem, bytes, MADV_HUGEPAGE), "MADV_HUGEPAGE: %s", strerror(errno));
-	for (i = 0; i < nr; i++) {
-		la_group_write(i % 2 ? la_other_group : la_own_group, "cgroup.procs", "0");
-		mem[i * HUGE_PAGE_SIZE] = 1;
-	}
-
-	la_vm_create(&v, 1);
-	la_add_huge_slot(&v, LA_SLOT, 0, LA_TABLE_GPA(0), LA_TABLE_GPA(0), mem, bytes);
-	v.step = HUGE_PAGE_SIZE;
-	la_flush_tlb(&v);
-	la_touch(&v, LA_OP_WRITE, LA_TABLE_GPA(0), nr);
-
-	la_group_write(la_other_group, "cgroup.procs", "0");
-	la_stats_zero();
-	la_lru_age_group(la_other_group, true);
-	stats = la_stats_read();
-	for (i = 0; i < nr; i++)
-		*(i % 2 ? &ours : &others) += !!la_test(v.age, mem + i * HUGE_PAGE_SIZE,
-							LA_PAGE_SIZE);
-	ksft_print_msg("%lu batches; young are %lu huge pages of the group, %lu of the other\n",
-		       stats.batches, ours, others);
-	CHECK(!ours);
-	CHECK(others == nr / 2);
-	CHECK(stats.batches && !stats.mmu_lock);
 	la_vm_free(&v);
 }
 
@@ -585,129 +479,11 @@ static void bloom_filters(void)
 	la_vm_free(&v);
 }
 
-static char *map_huge(size_t nr)
-{
-	const size_t bytes = nr * HUGE_PAGE_SIZE;
-	char *mem = la_mmap_aligned(bytes);
-	size_t i;
-
-	TEST_ASSERT(!madvise(mem, bytes, MADV_HUGEPAGE), "MADV_HUGEPAGE: %s", strerror(errno));
-	for (i = 0; i < nr; i++)
-		mem[i * HUGE_PAGE_SIZE] = 1;
-	return mem;
-}
-
-#define HUGE_PAGES	4
-
-/* A guest on huge pages of the host: with small leaves (dirty logging), or huge ones. */
-static char *create_huge_guest(struct la_vm *v, uint32_t flags)
-{
-	const size_t bytes = HUGE_PAGES * HUGE_PAGE_SIZE;
-	char *mem = map_huge(HUGE_PAGES);
-
-	la_vm_create(v, 1);
-	if (flags)
-		la_add_slot(v, LA_SLOT, flags, LA_TABLE_GPA(0), LA_TABLE_GPA(0), mem, bytes);
-	else
-		la_add_huge_slot(v, LA_SLOT, 0, LA_TABLE_GPA(0), LA_TABLE_GPA(0), mem, bytes);
-
-	la_flush_tlb(v);
-	la_touch(v, LA_OP_WRITE, LA_TABLE_GPA(0), HUGE_PAGES * LA_CHUNK_PAGES);
-	return mem;
-}
-
-static void huge_pages(uint32_t flags)
-{
-	const uint64_t nr = HUGE_PAGES, pages = nr * LA_CHUNK_PAGES;
-	struct la_stats stats;
-	struct la_vm v;
-	char *mem;
-
-	mem = create_huge_guest(&v, flags);
-	la_stats_zero();
-	la_lru_age();
-	stats = la_stats_read();
-	ksft_print_msg("%lu huge pages: %lu batches, %lu leaves looked at, %lu young\n", nr,
-		       stats.batches, stats.visited, stats.young);
-	CHECK(!stats.refused);
-#ifdef __riscv
-	flags = 1;	/* 6.12 has huge leaves for hugetlb memory only. */
-#endif
-	CHECK(flags ? stats.young >= pages : stats.young < pages / 2);
-	CHECK(!la_young_in_guest(&v, mem, 0, pages));
-	CHECK(stats.walks < pages / 4);
-	la_vm_free(&v);
-}
-
-static void huge_pages_over_small_leaves(void)
-{
-	huge_pages(KVM_MEM_LOG_DIRTY_PAGES);
-}
-
-static void huge_pages_over_huge_leaves(void)
-{
-	huge_pages(0);
-}
-
-static void huge_pages_not_consulted(void)
-{
-	const uint64_t pages = HUGE_PAGES * LA_CHUNK_PAGES;
-	struct la_vm v;
-	char *mem;
-
-	mem = create_huge_guest(&v, KVM_MEM_LOG_DIRTY_PAGES);
-	la_consult(false);
-	la_stats_zero();
-	la_lru_age();
-	CHECK(!la_stats_read().walks);
-	la_consult(true);
-	CHECK(la_young_in_guest(&v, mem, 0, pages) == pages);
-	la_vm_free(&v);
-}
-
-/* Every other one was split, and is a table of small pages. */
-static void huge_pages_between_tables(void)
-{
-	const uint64_t nr = 8, bytes = nr * HUGE_PAGE_SIZE;
-	uint64_t i, tested = 0, cleared = 0;
-	struct batch_event e;
-	const char *trace;
-	struct la_vm v;
-	char *mem;
-
-	mem = map_huge(nr);
-	/* From now on, khugepaged makes no more of them. */
-	TEST_ASSERT(!madvise(mem, bytes, MADV_NOHUGEPAGE), "MADV_NOHUGEPAGE: %s", strerror(errno));
-	for (i = 1; i < nr; i += 2) {
-		mprotect(mem + i * HUGE_PAGE_SIZE, LA_PAGE_SIZE, PROT_READ);
-		mprotect(mem + i * HUGE_PAGE_SIZE, LA_PAGE_SIZE, PROT_READ | PROT_WRITE);
-	}
-	la_vm_create(&v, 1);
-	la_add_slot(&v, LA_SLOT, KVM_MEM_LOG_DIRTY_PAGES, LA_TABLE_GPA(0), LA_TABLE_GPA(0), mem,
-		    bytes);
-	la_flush_tlb(&v);
-	la_touch(&v, LA_OP_WRITE, LA_TABLE_GPA(0), nr * LA_CHUNK_PAGES);
-
-	trace_begin(TRACE_BATCH);
-	la_lru_age();
-	trace = trace_end(TRACE_BATCH);
-	while ((trace = next_batch_event(trace, &e)))
-		if (e.shift > LA_PAGE_SHIFT && e.start >= (unsigned long)mem &&
-		    e.start < (unsigned long)mem + bytes)
-			*(strcmp(e.op, "clear") ? &tested : &cleared) += e.wanted;
-	ksft_print_msg("of %lu huge pages, %lu were tested, and %lu made old\n", nr / 2, tested,
-		       cleared);
-	CHECK(tested == nr / 2);
-	CHECK(cleared == nr / 2);
-	CHECK(!la_young_in_guest(&v, mem, 0, nr * LA_CHUNK_PAGES));
-	la_vm_free(&v);
-}
-
 static const struct la_lru_test tests[] = {
 	{ "counts", counts },
-	{ "trace_event", trace_event, .file = TRACE_BATCH },
-	{ "kvm_trace_events", kvm_trace_events, .file = TRACE_CLEAR },
-	{ "wanted_parts", wanted_parts, .file = TRACE_CLEAR },
+	{ "trace_event", trace_event, .file = LA_TRACE_BATCH },
+	{ "kvm_trace_events", kvm_trace_events, .file = LA_TRACE_CLEAR },
+	{ "wanted_parts", wanted_parts, .file = LA_TRACE_CLEAR },
 	{ "batch_switched_off", batch_switched_off },
 	{ "consult_switched_off", consult_switched_off },
 	{ "consult_off_passes_over_tables", consult_off_passes_over_tables, .nonleaf = true },
@@ -717,12 +493,6 @@ static const struct la_lru_test tests[] = {
 	{ "vmas_that_share_a_table", vmas_that_share_a_table },
 	{ "slots_that_share_a_table", slots_that_share_a_table },
 	{ "bloom_filters", bloom_filters },
-	{ "huge_pages_over_small_leaves", huge_pages_over_small_leaves, .thp = true },
-	{ "huge_pages_over_huge_leaves", huge_pages_over_huge_leaves, .thp = true },
-	{ "huge_pages_not_consulted", huge_pages_not_consulted, .thp = true },
-	{ "huge_pages_of_two_cgroups", huge_pages_of_two_cgroups, .thp = true },
-	{ "huge_pages_between_tables", huge_pages_between_tables, .thp = true,
-	  .file = TRACE_BATCH },
 };
 
 int main(int argc, char *argv[])

@@ -11,7 +11,7 @@ arm64_nvhe_QEMU    := qemu-system-aarch64 -M virt,virtualization=on,gic-version=
 arm64_64k_QEMU     := $(arm64_vhe_QEMU)
 arm64_64k_KERNEL   := 64k
 arm64_64k_KUNIT    := pgtable_walk_stage2_own lru_gen_age
-arm64_vhe_RUNS     := lockless_aging_mglru lockless_aging_reclaim
+arm64_vhe_RUNS     := lockless_aging_mglru lockless_aging_mglru_huge lockless_aging_reclaim
 arm64_LOOPS        := arch/arm64/kvm/stage2_age.o stage2_age
 arm64_LEAF         := 21.25 43
 arm64_CMDLINE      := console=ttyAMA0

@@ -12,13 +12,13 @@ riscv_svadu_DTB    := $(BUILD)/riscv/svadu.dtb
 # QEMU 7.2 sets the accessed bits of any table, but says so in no device tree.
 riscv_svadu_MAKE_DTB = $(LAB)/riscv-dtb.sh $@ svadu $(riscv_virt_QEMU) $(BOARD)
 riscv_svadu_QEMU   := $(riscv_virt_QEMU) -dtb $(riscv_svadu_DTB)
-riscv_svadu_RUNS   := lockless_aging_mglru lockless_aging_reclaim
+riscv_svadu_RUNS   := lockless_aging_mglru lockless_aging_mglru_huge lockless_aging_reclaim
 riscv_module_QEMU  := $(riscv_svadu_QEMU)
 riscv_module_DTB   := $(riscv_svadu_DTB)
 riscv_module_KERNEL := module
 riscv_module_PLANS := module
 riscv_module_LOADS := gather_kunit pgtable_walk_kunit kvm gstage_kunit
-riscv_module_RUNS  := lockless_aging_mglru lockless_aging_reclaim
+riscv_module_RUNS  := lockless_aging_mglru lockless_aging_mglru_huge lockless_aging_reclaim
 riscv_module_KUNIT := pgtable_walk_basics pgtable_walk_gather mmu_notifier_age pgtable_walk_gstage_widths
 riscv_LOOPS        := arch/riscv/kvm/gstage_age.o gstage_age
 riscv_LEAF         := 23.5 40.75

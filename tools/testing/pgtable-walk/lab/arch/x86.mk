@@ -27,10 +27,11 @@ x86_module_QEMU    := $(x86_npt_QEMU)
 x86_module_KERNEL  := module
 x86_module_PLANS   := module
 x86_module_LOADS   := gather_kunit pgtable_walk_kunit kvm-amd
-x86_module_RUNS    := lockless_aging_mglru lockless_aging_reclaim pgtable_walk_rmaps.test_all_are_zapped
+x86_module_RUNS    := lockless_aging_mglru lockless_aging_mglru_huge lockless_aging_reclaim \
+	pgtable_walk_rmaps.test_all_are_zapped
 x86_module_KUNIT   := pgtable_walk_basics pgtable_walk_gather mmu_notifier_age pgtable_walk_spte_masks
 x86_RUN            := --lost-once
-x86_npt_RUNS       := lockless_aging_mglru lockless_aging_reclaim
+x86_npt_RUNS       := lockless_aging_mglru lockless_aging_mglru_huge lockless_aging_reclaim
 x86_KUNIT          := pgtable_walk_spte_masks
 # Kernels whose secondary MMUs, if any, answer no query about many pages: mm/vmscan.o has
 # the instructions of stock's.

@@ -12,6 +12,11 @@
 #define LRU_GEN_ENABLED	"/sys/kernel/mm/lru_gen/enabled"
 #define BATCH_SWITCH	"/sys/module/mmu_notifier_age/parameters/batch"
 
+#define LA_TRACING	"/sys/kernel/debug/tracing/"
+#define LA_TRACE_BATCH	LA_TRACING "events/mmu_notifier_age/mmu_notifier_age_range/enable"
+#define LA_TRACE_CLEAR	LA_TRACING "events/kvm/kvm_age_hva/enable"
+#define LA_TRACE_TEST	LA_TRACING "events/kvm/kvm_test_age_hva/enable"
+
 #define MAX_GENS	4
 
 extern uint64_t la_hot_pages;
@@ -41,6 +46,17 @@ struct la_lru {
 	int nr;
 };
 
+/* A query about many pages: event mmu_notifier_age_range. */
+struct la_batch_event {
+	char op[8];
+	unsigned long start;
+	unsigned long end;
+	unsigned int shift;
+	uint64_t wanted;
+	uint64_t young;
+	int ret;
+};
+
 struct la_lru_test {
 	const char *name;
 	void (*fn)(void);
@@ -66,6 +82,10 @@ void la_use(struct la_vm *v, uint64_t pages);
 uint64_t la_young_in_guest(struct la_vm *v, char *mem, uint64_t first, uint64_t pages);
 void la_use_in_host(char *mem, uint64_t pages);
 void la_consult(bool on);
+char *la_read_all(const char *path);
+void la_trace_begin(const char *event);
+const char *la_trace_end(const char *event);
+const char *la_next_batch_event(const char *trace, struct la_batch_event *e);
 void la_lru_main(int argc, char *argv[], const struct la_lru_test *tests, int nr_tests);
 
 #endif /* SELFTEST_KVM_LOCKLESS_AGING_MGLRU_H */

@@ -2,6 +2,7 @@
 /*
  * Passes of MGLRU over guests, in a cgroup of their own.  Pages are of 4K.
  */
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
@@ -192,6 +193,54 @@ void la_consult(bool on)
 	la_write(LRU_GEN_ENABLED, on ? "0x000f" : "0x0007");
 	la_read(LRU_GEN_ENABLED, enabled, sizeof(enabled));
 	TEST_ASSERT(!(strtoul(enabled, NULL, 0) & 8) == !on, LRU_GEN_ENABLED " is %s", enabled);
+}
+
+void la_trace_begin(const char *event)
+{
+	/* What is opened so forgets its events. */
+	close(open(LA_TRACING "trace", O_WRONLY | O_TRUNC));
+	la_write(event, "1");
+}
+
+/* All of a file that gives a part at a time. */
+char *la_read_all(const char *path)
+{
+	static char text[1 << 18];
+	int fd = open(path, O_RDONLY);
+	size_t len = 0;
+	ssize_t ret;
+
+	TEST_ASSERT(fd >= 0, "Cannot open %s: %s", path, strerror(errno));
+	do {
+		ret = read(fd, text + len, sizeof(text) - 1 - len);
+		TEST_ASSERT(ret >= 0, "Cannot read %s: %s", path, strerror(errno));
+		len += ret;
+	} while (ret);
+	text[len] = '\0';
+	close(fd);
+	return text;
+}
+
+const char *la_trace_end(const char *event)
+{
+	la_write(event, "0");
+	return la_read_all(LA_TRACING "trace");
+}
+
+/* The first such event in a trace, and where the next ones are; or NULL. */
+const char *la_next_batch_event(const char *trace, struct la_batch_event *e)
+{
+	static const char name[] = "mmu_notifier_age_range: ";
+
+	trace = strstr(trace, name);
+	if (!trace)
+		return NULL;
+
+	trace += strlen(name);
+	TEST_ASSERT(sscanf(trace, "%7s %lx-%lx shift=%u wanted=%lu young=%lu ret=%d", e->op,
+			   &e->start, &e->end, &e->shift, &e->wanted, &e->young, &e->ret) == 7,
+		    "Unknown event: %.100s", trace);
+	return trace;
 }
 
 /* To what they are by default, whatever the test before has left. */
