@@ -143,44 +143,40 @@ static inline bool lru_gen_age_old(const struct lru_gen_age *age, unsigned long 
 	return !test_bit(lru_gen_age_bit(age, addr, shift), age->young);
 }
 
-/* Is an entry that is not known to be old to be queried alone? */
-static inline bool lru_gen_age_alone(const struct lru_gen_age *age, unsigned long addr,
-				     unsigned int shift)
-{
-	return age->query == LRU_GEN_AGE_EACH ||
-	       (age->query == LRU_GEN_AGE_MANY && lru_gen_age_beyond(age, addr, shift));
-}
-
 /* Note that an entry which is young in either MMU is promoted. */
 static inline void lru_gen_age_promote(struct lru_gen_age *age, unsigned long addr,
 				       unsigned int shift)
 {
-	if (age->query == LRU_GEN_AGE_MANY)
-		__set_bit(lru_gen_age_bit(age, addr, shift), age->promoted);
+	__set_bit(lru_gen_age_bit(age, addr, shift), age->promoted);
 }
 
 /* Makes an entry old that is not known to be old; returns whether it was young. */
 static inline bool lru_gen_age_clear_pte(struct lru_gen_age *age, struct vm_area_struct *vma,
 					 unsigned long addr, pte_t *ptep)
 {
-	if (lru_gen_age_alone(age, addr, PAGE_SHIFT))
+	if (age->query == LRU_GEN_AGE_MANY) {
+		lru_gen_age_promote(age, addr, PAGE_SHIFT);
+		/* Most are young in the guest only: spare them the call. */
+		if (!pte_young(ptep_get(ptep)))
+			return true;
+	} else if (age->query == LRU_GEN_AGE_EACH) {
 		return ptep_clear_young_notify(vma, addr, ptep);
+	}
 
-	/* Most are young in the guest only: spare them the call. */
-	if (pte_young(ptep_get(ptep)))
-		ptep_test_and_clear_young(vma, addr, ptep);
-	lru_gen_age_promote(age, addr, PAGE_SHIFT);
+	ptep_test_and_clear_young(vma, addr, ptep);
 	return true;
 }
 
 static inline bool lru_gen_age_clear_pmd(struct lru_gen_age *age, struct vm_area_struct *vma,
 					 unsigned long addr, pmd_t *pmdp)
 {
-	if (lru_gen_age_alone(age, addr, PMD_SHIFT))
+	if (age->query == LRU_GEN_AGE_EACH ||
+	    (age->query == LRU_GEN_AGE_MANY && lru_gen_age_beyond(age, addr, PMD_SHIFT)))
 		return pmdp_clear_young_notify(vma, addr, pmdp);
 
 	pmdp_test_and_clear_young(vma, addr, pmdp);
-	lru_gen_age_promote(age, addr, PMD_SHIFT);
+	if (age->query == LRU_GEN_AGE_MANY)
+		lru_gen_age_promote(age, addr, PMD_SHIFT);
 	return true;
 }
 
