@@ -16,7 +16,7 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/pgtable_walk.h>
 
-static DEFINE_PER_CPU(u64[PGTABLE_WALK_NR_COUNTERS], counters);
+static DEFINE_PER_CPU(unsigned long[PGTABLE_WALK_NR_COUNTERS], counters);
 
 static const char * const counter_names[PGTABLE_WALK_NR_COUNTERS] = {
 	[PGTABLE_WALKS] = "walks",
@@ -66,12 +66,12 @@ void pgtable_walk_account_age(const struct pgtable_age *age)
 EXPORT_SYMBOL_GPL(pgtable_walk_account_age);
 
 /* What the counters stood at when they were last zeroed. */
-static u64 counters_base[PGTABLE_WALK_NR_COUNTERS];
+static unsigned long counters_base[PGTABLE_WALK_NR_COUNTERS];
 static DEFINE_MUTEX(counters_base_lock);
 
-static u64 counter_sum(enum pgtable_walk_counter counter)
+static unsigned long counter_sum(enum pgtable_walk_counter counter)
 {
-	u64 sum = 0;
+	unsigned long sum = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu)
@@ -85,7 +85,7 @@ static int stats_show(struct seq_file *m, void *unused)
 
 	mutex_lock(&counters_base_lock);
 	for (i = 0; i < PGTABLE_WALK_NR_COUNTERS; i++)
-		seq_printf(m, "%s %llu\n", counter_names[i], counter_sum(i) - counters_base[i]);
+		seq_printf(m, "%s %lu\n", counter_names[i], counter_sum(i) - counters_base[i]);
 	mutex_unlock(&counters_base_lock);
 	return 0;
 }
