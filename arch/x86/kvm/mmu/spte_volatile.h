@@ -28,10 +28,11 @@
  * holders of mmu_lock; so do SPTEs that point to tables, of which nobody looks at A.
  *
  * The walk must not mark pages dirty: it may be late, when the page has been written back
- * and belongs to somebody else.  So a page is marked when it is mapped, if it can become
- * writable: faults and prefetches still hold mmu_lock and a reference then.  Write-back
- * starts with an invalidation, so that the next write faults, and marks the page again.
- * The walk may therefore take W from an SPTE and tell nobody.
+ * and belongs to somebody else.  A page stays dirty by D.  Without A/D bits, W is all that
+ * tells of a write, so make_spte() marks the page if the SPTE is writable: its callers hold
+ * mmu_lock, and a reference or an SPTE of the page.  Write-back starts with an invalidation,
+ * so that the next write faults, and marks the page again.  The walk may therefore take W
+ * from an SPTE and tell nobody.
  *
  * None of this is for 32-bit kernels: they take mmu_lock to age.
  */
@@ -92,36 +93,5 @@ static __always_inline bool spte_age(u64 *sptep, bool clear, struct pgtable_walk
 	return true;
 }
 #endif
-
-/* Are pages marked dirty when they are mapped?  See the top of this file. */
-static inline bool kvm_mmu_maps_dirty(void)
-{
-	return IS_ENABLED(CONFIG_KVM_MMU_LOCKLESS_AGING);
-}
-
-/* A fault has mapped @pfn, or tried to: before mmu_lock and the reference are dropped. */
-static inline void kvm_mmu_dirty_mapped_pfn(struct kvm_page_fault *fault, kvm_pfn_t pfn, int r)
-{
-	if (kvm_mmu_maps_dirty() && r != RET_PF_RETRY && fault->map_writable &&
-	    !is_error_noslot_pfn(pfn))
-		kvm_set_pfn_dirty(pfn);
-}
-
-/* A prefetch has mapped a page, which it got for writing: drops the reference. */
-static inline void kvm_mmu_release_prefetched_page(struct page *page)
-{
-	/* Dirty, but not accessed: the guest has not touched it. */
-	if (kvm_mmu_maps_dirty())
-		kvm_set_pfn_dirty(page_to_pfn(page));
-	put_page(page);
-}
-
-static inline void kvm_mmu_release_prefetched_pfn(kvm_pfn_t pfn)
-{
-	if (kvm_mmu_maps_dirty())
-		kvm_release_pfn_dirty(pfn);
-	else
-		kvm_release_pfn_clean(pfn);
-}
 
 #endif /* __KVM_X86_MMU_SPTE_VOLATILE_H */

@@ -51,7 +51,8 @@
 
 @@
 @@
- #include "spte_volatile.h"
+ #include "spte.h"
++#include "spte_volatile.h"
 +#include "rmap_lock.h"
 
 @@
