@@ -9,7 +9,7 @@ goals := $(or $(MAKECMDGOALS),help)
 
 # What this file sets for itself cannot be set by others: 'make clean BUILD=/home'.
 foreign := command override $(if $(findstring e,$(firstword -$(MAKEFLAGS))),environment)
-$(foreach v,BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST BENCH AGAIN ANYWHERE ON_A_TREE KNOWN_ARCHES goals CHECKS CURDIR,\
+$(foreach v,BUILD OUT STOCK OURS SCRIPTS TESTS STAGE LAB HOST BENCH AGAIN ANYWHERE ON_A_TREE KNOWN_ARCHES KNOWN_BASES goals CHECKS CURDIR,\
 	$(if $(filter $(foreign),$(origin $(v))),$(error $(v) cannot be set: all that is built goes below build/)))
 ifeq ($(wildcard $(SCRIPTS)/apply.py),)
 $(error this is not the top directory of pgtable-walk: use 'make -C')
@@ -27,6 +27,8 @@ FULL ?= $(if $(filter 1,$(words $(ARCHES))),1)
 ifeq ($(origin ARCHES),undefined)
 ARCHES := $(KNOWN_ARCHES)
 endif
+KNOWN_BASES := $(sort $(notdir $(patsubst %/.,%,$(wildcard \
+	scripts/coccinelle/pgtable-walk/convert/[0-9]*.[0-9]*/.))))
 BASE ?= 6.12
 JOBS ?= $(shell nproc)
 V ?= 0
@@ -37,7 +39,7 @@ digits = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(sub
 	8,,$(subst 9,,$(1)))))))))))
 one_of = $(if $(filter-out $(2),$(value $(1)))$(word 2,$(value $(1))),$(error $(1)='$(value $(1))': can be $(2)))
 number = $(if $(call digits,$(1))$(if $(1),,x),$(error JOBS='$(1)': not a number))
-$(call one_of,BASE,6.12)
+$(call one_of,BASE,$(KNOWN_BASES))
 $(call one_of,V,0 1)
 $(if $(filter file,$(origin FULL)),,$(call one_of,FULL,0 1))
 $(if $(findstring $$,$(value M)),$(error M='$(value M)': name a directory of the tree))
@@ -89,17 +91,18 @@ endif
 endif
 cache_says = echo "ccache: $${CCACHE_DIR:-$(cache)}"
 
-# Relative, as a path may have spaces.
+# Relative, as a path may have spaces. OUT is what the lab has of a base.
 BUILD := build
+OUT := $(BUILD)$(if $(filter-out 6.12,$(BASE)),/$(BASE))
 STOCK := $(BUILD)/src/linux-$(BASE)-stock
 OURS := $(BUILD)/src/linux-$(BASE)
 # The shell's parent is this make: two at once do not count each other's stages.
 STAGE = $(SCRIPTS)/stage $(BUILD) $$PPID
-LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(CURDIR)/$(BUILD) ARCHES="$(ARCHES)" \
+LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(CURDIR)/$(OUT) ARCHES="$(ARCHES)" \
 	BASE=$(BASE) V=$(V) FULL=$(FULL)
 # For programs that boot: no shell reads it, so it can do without quotes.
-AGAIN_LAB = make --no-print-directory -C $(TESTS)/lab BUILD=$(CURDIR)/$(BUILD) BASE=$(BASE)
-BENCH = $(TESTS)/bench/bench.py --arches "$(ARCHES)" --base $(BASE) --build $(BUILD) --lab '$(AGAIN_LAB)'
+AGAIN_LAB = make --no-print-directory -C $(TESTS)/lab BUILD=$(CURDIR)/$(OUT) BASE=$(BASE)
+BENCH = $(TESTS)/bench/bench.py --arches "$(ARCHES)" --base $(BASE) --build $(OUT) --lab '$(AGAIN_LAB)'
 HOST = $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(CURDIR)/$(BUILD)/host
 # Not $(MAKE) in recipes of stages: 'make -n' would run those.
 AGAIN = env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory ARCHES="$(ARCHES)" BASE=$(BASE) JOBS=$(JOBS) \
@@ -138,7 +141,7 @@ help:
 	@echo 'make record-stock  boot the stock kernel and record which KVM selftests pass on it'
 	@echo 'make clean         remove build/'
 	@echo
-	@echo 'Variables: ARCHES="$(KNOWN_ARCHES)" BASE=6.12 JOBS=number of CPUs V=1'
+	@echo 'Variables: ARCHES="$(KNOWN_ARCHES)" BASE="$(KNOWN_BASES)" JOBS=number of CPUs V=1'
 	@echo '           FULL=1: make check takes the costliest rows too, as it does for one architecture'
 	@echo '           CCACHE_DIR=directory, default the one that you have, or build/ccache'
 
@@ -227,8 +230,8 @@ check-static: converted
 	@$(SCRIPTS)/need $(PKGS_static)
 	@$(LAB) $(foreach a,$(ARCHES),$(a)/ours-debug-config $(a)/stock-debug-config)
 	@set -e; $(foreach a,$(ARCHES),$(TESTS)/static/check-static.py --arch $(a) --cross '$($(a)_CROSS)' \
-		--converted $(OURS) --converted-build $(BUILD)/$(a)/ours-debug \
-		--stock $(STOCK) --stock-build $(BUILD)/$(a)/stock-debug;)
+		--converted $(OURS) --converted-build $(OUT)/$(a)/ours-debug \
+		--stock $(STOCK) --stock-build $(OUT)/$(a)/stock-debug;)
 
 check-kernel: converted
 	@$(SCRIPTS)/need $(PKGS_kernel)

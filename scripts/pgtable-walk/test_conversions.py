@@ -181,6 +181,88 @@ def test_bad_fragments(b):
     b.refused("0003-more/more.c: no .edit names this fragment")
 
 
+# ---- bases ----
+
+def with_base(b, files):
+    """A tree of 7.3, and what there is for this base."""
+    put(b.root, {f"{CONVERT}/7.3/{path}": text for path, text in files.items()})
+    b.edit("Makefile", "VERSION = 6\nPATCHLEVEL = 12", "VERSION = 7\nPATCHLEVEL = 3")
+
+
+def test_parts_of_a_base(b):
+    """They add to what is for all bases, and other bases do not see them."""
+    before = b.contents()
+    put(b.root, {"overlay/7.3/lib/pgtable-walk/own.h": "/* 7.3 */\n",
+                 "overlay/6.12/lib/pgtable-walk/own.h": "/* 6.12 */\n", f"{CONVERT}/0003-more/more.c": MORE_C})
+    files = {"0001-calls.edit": "File: kernel/other.c\nAfter: {\nFragment: own.c\n", "0003-more.edit": MORE,
+             "0001-calls/own.c": MORE_C.partition("int")[0] + "\t/* 7.3 */\n",
+             "0004-other.cocci": CALLS.replace("fake.c", "other.c").replace("one", "other").replace("two", "other")
+             .replace("// Hunks: other 2\n", "").replace("// Hunks: struct pair 1\n", "").replace(
+                 "// Applied: struct pair right\n", "")}
+    put(b.root, {f"{CONVERT}/7.3/{path}": text for path, text in files.items()})
+    b.applied()
+    assert (b.tree / "kernel/other.c").read_text() == OTHER_C
+    assert (b.tree / "lib/pgtable-walk/own.h").read_text() == "/* 6.12 */\n"
+    put(b.root, {f"{CONVERT}/7.3/0001-calls/own.c": MORE_C.partition("int")[0] + "\t/* 7.3.1 */\n"})
+    assert "nothing to do" in b.applied()
+    b.applied("--undo")
+    assert b.contents() == before
+    with_base(b, {})
+    b.applied()
+    assert (b.tree / "kernel/other.c").read_text() == "int more(void)\n{\n\treturn 1;\n}\n\n" + \
+        OTHER_C.replace("{\n", "{\n\t/* 7.3.1 */\n").replace("old_call", "new_call")
+    assert (b.tree / "lib/pgtable-walk/own.h").read_text() == "/* 7.3 */\n"
+    assert "new_call" in (b.tree / "kernel/fake.c").read_text()
+
+
+def test_counts_of_a_base(b):
+    with_base(b, {"0005-x.edit": MORE.replace("Fragment: more.c\n", "Fragment: x.c\n"), "0005-x/x.c": MORE_C})
+    b.edit("kernel/fake.c", "\tif (a)\n\t\told_call(a + 1);\n", "")
+    b.edit("kernel/fake.c", "int left;", "int first;")
+    b.refused("0001-calls.cocci", "two: 2 hunks expected, 1 found")
+    b.conversion("0001-calls.cocci", "two 2\n", "two 2\n// Hunks 7.3: two 1\n")
+    b.refused("0001-calls.cocci", "struct pair: 1 hunks expected, 0 found")
+    b.conversion("0001-calls.cocci", "pair 1\n", "pair 1\n// Hunks 7.3: struct pair 0\n")
+    b.conversion("0001-calls.cocci", "// Applied: struct", "// Applied 6.12: struct")
+    b.applied()
+    b.applied("--undo")
+    put(b.tree, BASE_FILES)
+    b.applied()
+
+
+def test_files_of_a_base(b):
+    """A section or a block for one base only."""
+    put(b.root, {f"{CONVERT}/7.3/0001-calls.edit": "File: lib/Makefile\nAt: end\nAdd: # 7.3\n"})
+    b.conversion("0002-doom.edit", "File: lib/Kconfig\nAfter", "File 6.12: lib/Kconfig\nAfter")
+    b.conversion("0002-doom.edit", HOOKS[-20:], HOOKS[-20:] + "File 7.3: lib/Makefile\nAfter: obj-y += a.o\nAdd: #7.3\n")
+    b.conversion("0002-doom.cocci", "@@\n@@\n- int", "// File 7.3: kernel/other.c\n// Hunks: other 1\n// Applied: other x\n"
+                 "@@\n@@\n- int")
+    b.applied()
+    b.applied("--undo")
+    with_base(b, {})
+    b.refused("kernel/other.c", "other: 1 hunks expected, 0 found")
+    b.conversion("0002-doom.cocci", "// File 7.3: kernel/other.c\n// Hunks: other 1\n// Applied: other x\n", "")
+    b.applied()
+    assert (b.tree / "lib/Makefile").read_text().startswith("obj-y += a.o\n#7.3\n")
+    assert "pgtable-walk" not in (b.tree / "lib/Kconfig").read_text().partition("config KVM")[0]
+
+
+def test_bad_bases(b):
+    for file, old, new, words in (
+            ("0001-calls.cocci", "Hunks: two", "Hunks 7.4: two", "0001-calls.cocci:7: not understood"),
+            ("0002-doom.edit", "File: lib/Makefile", "File 7.4: lib/Makefile", "0002-doom.edit:10: not understood"),
+            ("7.3/0006-x.edit", "/// fake: x\n", "", "7.3/0006-x.edit: no commit message"),
+            ("7.3/0006-x.edit", "After", "Behind", "7.3/0006-x.edit:3: not understood"),
+            ("7.3/0006-x.edit", "File", "File 6.12", "7.3/0006-x.edit: no File: line for Linux 7.3")):
+        put(b.root, {f"{CONVERT}/0001-calls.cocci": CALLS, f"{CONVERT}/0002-doom.edit": HOOKS,
+                     f"{CONVERT}/7.3/0006-x.edit": "/// fake: x\nFile: lib/Makefile\nAfter: obj-y += a.o\nAdd: # x\n"})
+        b.conversion(file, old, new)
+        b.refused(words)
+    put(b.root, {f"{CONVERT}/7.3/0006-x.edit": "/// fake: x\nFile: lib/Makefile\nAfter: obj-y += a.o\nAdd: # x\n",
+                 f"{CONVERT}/7.3/0006-x/left.c": MORE_C})
+    b.refused("7.3/0006-x/left.c: no .edit names this fragment")
+
+
 # ---- errors in conversions ----
 
 def test_spatch_error(b):

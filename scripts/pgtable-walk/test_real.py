@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of the repository's own conversions, on the files of a pristine kernel tree that
 they name."""
+import itertools
 import re
 import shutil
 
 from converter.checks import findings
-from converter.conversion import load_conversions
+from converter.conversion import all_conversions, load_conversions
 from converter.csource import body, definitions
 from converter.main import tree_version
 from converter.stage import Stage, convert, convert_all, convert_file
@@ -18,7 +19,7 @@ ROOT = HERE.parent.parent
 
 def real_copy(b, base):
     """The files of a base that our conversions name."""
-    conversions = load_conversions(ROOT / CONVERT)
+    conversions = load_conversions(ROOT / CONVERT, tree_version(base))
     shutil.rmtree(b.tree)
     for path in {"Makefile", "Kconfig"} | {p for c in conversions for p in c.paths()}:
         (b.tree / path).parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,7 @@ def real_every_definition(b, base, full):
 
 def real_messages(_b, _base, _full):
     """Conversions begin with a commit message, in lines as git shows them."""
-    for conv in load_conversions(ROOT / CONVERT):
+    for conv in itertools.chain(*all_conversions(ROOT / CONVERT).values()):
         subject, empty, *text = conv.message
         assert re.match(r"[\w/-]+: \S", subject) and not empty and text, f"{conv.stem}: {conv.message[:2]}"
         assert all(len(line) <= 75 and line == line.rstrip() for line in conv.message), f"{conv.stem}: long lines"
@@ -144,7 +145,7 @@ def real_writers(b, base, _full):
     for path, text, word in WRITERS:
         wanted.append((path, appended(b.tree / path, text, word)))
         appended(stage.directory / path, text, word)
-    found = [(path, line) for path, line, *_ in findings(stage, ROOT, b.tree, [])]
+    found = [(path, line) for path, line, *_ in findings(stage, ROOT, b.tree, {})]
     assert sorted(found) == sorted(wanted), (sorted(found), sorted(wanted))
 
 

@@ -161,7 +161,7 @@ OVERLAY_FILES = {
     "lib/pgtable-walk/Kconfig": "config PGTABLE_WALK\n\tbool\n",
     "arch/fake/run.S": "#!/bin/sh\n",
     "README.md": "not for the tree\n",
-    f"{CONVERT}/base": "6.12\n",
+    f"{CONVERT}/6.12/README": "what only 6.12 has\n",
     f"{CONVERT}/0001-calls.cocci": CALLS,
     f"{CONVERT}/0002-doom.cocci": DOOM,
     f"{CONVERT}/0002-doom.edit": HOOKS,

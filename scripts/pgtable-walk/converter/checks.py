@@ -24,7 +24,7 @@ def checked_files(stage, root, tree, new, arches):
         if path.endswith((".c", ".h")) and path.startswith(CHECKED) and not path.endswith("_kunit.c") and \
            not path.startswith("include/kunit"):
             (stage.directory / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(root / path, stage.directory / path)
+            shutil.copyfile(new[path], stage.directory / path)
             paths.add(path)
     for top in [f"arch/{arch}/kvm" for arch in arches] + ["virt/kvm"]:
         for found in (tree / top).rglob("*.[ch]"):

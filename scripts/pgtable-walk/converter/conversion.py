@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 r"""How the conversions in scripts/coccinelle/pgtable-walk/convert are written.
 
-They are for the version of Linux that the file 'base' there names.
+A base is a version of Linux that has a directory there with its name.  What is in
+that directory is for this base only, all else for every base; parts with one name,
+as 0700-x.cocci and 7.3/0700-x.edit, are one conversion.
 
 A conversion begins with its commit message, in lines "/// text".  The header
 of a .cocci then says what the semantic patch does to each file:
 
-  // Options: --iso-file x.iso         more spatch options, run in this directory
+  // Options: --iso-file x.iso         more spatch options, run in convert/
   // File: virt/kvm/kvm_main.c
   // Hunks: struct kvm_x 1             'diff -U0' has one hunk in this definition
   // Hunks: - 2                        and two that touch none, as new functions
@@ -20,7 +22,7 @@ f is gone; '[!]x' finds a '!x'.
 
 A .edit is a list of blocks of 'Key: text' lines.  The text is taken as it is,
 tabs too.  Repeat an anchor or Add line for a block of several lines.  A .edit
-needs a message of its own only if there is no .cocci with its name:
+needs a message of its own only if no other part has one:
 
   File: arch/riscv/kvm/Kconfig
   In: config KVM                       optional: down to the next unindented line
@@ -36,6 +38,9 @@ further empty lines; state these by Add:
   Before: static void gstage_unmap(struct kvm *kvm)
   Fragment: unmap_some.c
   Add:
+
+'// Hunks 7.3: name 2' replaces the count of all bases, 0 takes it away.  With
+'// File 7.3: path', or 'File 7.3: path' in a .edit, begins what only that base has.
 """
 import dataclasses
 import pathlib
@@ -67,9 +72,10 @@ class Mark:
 @dataclasses.dataclass
 class Section:
     """What a .cocci does to one file: {definition: hunks}, and the Applied lines."""
+    cocci: pathlib.Path
     path: str
-    hunks: dict
-    marks: list
+    hunks: dict = dataclasses.field(default_factory=dict)
+    marks: list = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -121,7 +127,7 @@ class Edit:
 class Conversion:
     stem: str
     message: list = dataclasses.field(default_factory=list)
-    options: list = dataclasses.field(default_factory=list)
+    options: dict = dataclasses.field(default_factory=dict)     # of each .cocci
     sections: list = dataclasses.field(default_factory=list)
     edits: list = dataclasses.field(default_factory=list)
 
@@ -134,15 +140,20 @@ def find(lines, block, begin, end):
             if lines[i:i + len(block)] == list(block)]
 
 
-def cocci_key(conv, key, value):
-    """One '// Key: value' line of a .cocci; False if it is wrong."""
-    section = conv.sections[-1] if conv.sections else None
-    if key == "File" and all(s.path != value for s in conv.sections):
-        conv.sections.append(Section(value, {}, []))
+def shown(path):
+    """The name of a part, with that of the base if it is for one."""
+    return f"{path.parent.name}/{path.name}" if is_base(path.parent) else path.name
+
+
+def cocci_key(conv, path, key, base, value):
+    """One '// Key: value' line of a .cocci, for a base or (base is "") all; False if it is wrong."""
+    section = conv.sections[-1] if conv.sections and conv.sections[-1].cocci == path else None
+    if key == "File" and all(s.path != value or s.cocci != path for s in conv.sections):
+        conv.sections.append(Section(path, value))
     elif key == "Options":
-        conv.options += value.split()
-    elif key == "Hunks" and section and (m := re.fullmatch(rf"({NAME}) ([1-9]\d*)", value)) and \
-            m[1] not in section.hunks:
+        conv.options[path] = conv.options.get(path, []) + value.split()
+    elif key == "Hunks" and section and (m := re.fullmatch(rf"({NAME}) (\d+)", value)) and \
+            (base or (m[1] not in section.hunks and m[2] != "0")):
         section.hunks[m[1]] = int(m[2])
     elif key == "Applied" and section and (m := re.fullmatch(rf"({NAME}) (!?)(.+)", value)):
         re.compile(m[3])
@@ -152,29 +163,37 @@ def cocci_key(conv, key, value):
     return True
 
 
-def parse_cocci(path, conv):
+def parse_cocci(path, conv, bases, base):
+    message, there, here = [], len(conv.sections), True
     for nr, line in enumerate(read_text(path).split("\n"), 1):
         if not line.startswith("//"):
             break
         if line.startswith("///"):
-            conv.message.append(line[4:])
-        elif m := re.match(r"// (\w[\w-]*): *(.*?) *$", line):
+            message.append(line[4:])
+        elif m := re.match(r"// (\w[\w-]*)(?: (\S+))?: *(.*?) *$", line):
+            if m[1] == "File":
+                here = m[2] in (None, base)
             try:
-                good = cocci_key(conv, m[1], m[2])
+                good = m[2] in (None, *bases) and (not here or m[2] not in (None, base) or
+                                                   cocci_key(conv, path, m[1], m[2] or "", m[3]))
             except re.error as error:
-                raise Refused(f"{path.name}:{nr}: bad regular expression: {error}") from None
+                raise Refused(f"{shown(path)}:{nr}: bad regular expression: {error}") from None
             if not good:
-                raise Refused(f"{path.name}:{nr}: not understood: '{line}' (see apply.py --help)")
-    for section in conv.sections:
+                raise Refused(f"{shown(path)}:{nr}: not understood: '{line}' (see apply.py --help)")
+    for section in conv.sections[there:]:
+        section.hunks = {name: count for name, count in section.hunks.items() if count}
         if not section.hunks or not section.marks:
-            raise Refused(f"{path.name}: {section.path}: needs Hunks and Applied lines (see apply.py --help)")
-    if not conv.sections:
-        raise Refused(f"{path.name}: no '// File:' line (see apply.py --help)")
+            raise Refused(f"{shown(path)}: {section.path}: needs Hunks and Applied lines (see apply.py --help)")
+    if len(conv.sections) == there:
+        raise Refused(f"{shown(path)}: no '// File:' line for Linux {base} (see apply.py --help)")
+    return message
 
 
 def fragment(edit_path, nr, name, edit):
     """The lines of a fragment that a .edit names."""
-    where, path = f"{edit_path.name}:{nr}", edit_path.with_suffix("") / name
+    where, path = f"{shown(edit_path)}:{nr}", edit_path.with_suffix("") / name
+    if not path.is_file() and is_base(edit_path.parent):
+        path = edit_path.parent.parent / edit_path.stem / name
     if "/" in name or path.suffix not in C_SUFFIXES or path.suffix != pathlib.PurePath(edit.path).suffix:
         raise Refused(f"{where}: '{name}' is no name of a fragment for {edit.path} (see apply.py --help)")
     if not path.is_file():
@@ -189,23 +208,27 @@ def fragment(edit_path, nr, name, edit):
     return tuple(lines[:-1])
 
 
-def parse_edit(path, conv):
-    blocks, message = [], []
+def parse_edit(path, conv, bases, base):
+    blocks, message, here = [], [], True
     for nr, line in enumerate(read_text(path).split("\n"), 1):
         if line.startswith("///"):
             message.append(line[4:])
         if not line.strip() or line.startswith("//"):
             continue
-        m = re.match(r"(File|In|After|Before|Replace|At|Add|Fragment):(?: (.*))?$", line)
-        key, value = (m[1], m[2] or "") if m else ("", "")
+        m = re.match(r"(File|In|After|Before|Replace|At|Add|Fragment)((?<=File) \S+)?:(?: (.*))?$", line)
+        key, only, value = (m[1], (m[2] or "").strip(), m[3] or "") if m else ("", "", "")
         edit = blocks[-1] if blocks else None
         if key == "File":
-            blocks.append(Edit(f"{path.name}:{nr}", value.strip()))
+            here = only in ("", base)
+        if not here and only in ("", *bases) and m:
+            continue
+        if key == "File" and only in ("", *bases):
+            blocks.append(Edit(f"{shown(path)}:{nr}", value.strip()))
         elif key == "In" and edit:
             edit.scope = value
         elif key == "Add" and edit and edit.kind:
             if value.strip() and edit.path.endswith(C_SUFFIXES):
-                raise Refused(f"{path.name}:{nr}: {edit.path} is C: what is added to it goes into a fragment, "
+                raise Refused(f"{shown(path)}:{nr}: {edit.path} is C: what is added to it goes into a fragment, "
                               f"{conv.stem}/name{pathlib.PurePath(edit.path).suffix} (see apply.py --help)")
             edit.add += (value,)
         elif key == "Fragment" and edit and edit.kind:
@@ -214,45 +237,65 @@ def parse_edit(path, conv):
                 (key != "At" or value == "end"):
             edit.kind, edit.anchor = key, edit.anchor + (value,)
         else:
-            raise Refused(f"{path.name}:{nr}: not understood: '{line}' (see apply.py --help)")
+            raise Refused(f"{shown(path)}:{nr}: not understood: '{line}' (see apply.py --help)")
     if not blocks:
-        raise Refused(f"{path.name}: no File: line (see apply.py --help)")
+        raise Refused(f"{shown(path)}: no File: line for Linux {base} (see apply.py --help)")
     if incomplete := [e.where for e in blocks if not e.add]:
         raise Refused(f"{incomplete[0]}: this block has no anchor, or no Add: or Fragment: line")
-    conv.edits, conv.message = blocks, conv.message or message
+    conv.edits += blocks
+    return message
 
 
-def base_of(directory):
-    """The version of Linux that conversions are for."""
-    path = directory / "base"
-    return read_text(path).strip() if path.is_file() else "no version"
+def is_base(directory):
+    return bool(re.fullmatch(r"\d+\.\d+", directory.name))
 
 
-def load_conversions(directory):
-    found = {}
-    for path in sorted(directory.glob("*")):
+def bases_of(directory):
+    """The versions of Linux that conversions are for."""
+    return sorted((path.name for path in directory.glob("*") if path.is_dir() and is_base(path)),
+                  key=lambda base: [int(number) for number in base.split(".")])
+
+
+def parts(directory, base):
+    """All files of the conversions to a base, those for all bases first."""
+    return [path for top in (directory, directory / base) for path in sorted(top.glob("*"))]
+
+
+def load_conversions(directory, base):
+    found, bases = {}, bases_of(directory)
+    for path in parts(directory, base):
         if path.suffix not in (".cocci", ".edit") or not re.match(r"\d{4}-", path.name):
             continue
         if any(c.stem[:4] == path.name[:4] for s, c in found.items() if s != path.stem):
-            raise Refused(f"{path.name}: another conversion has the number {path.name[:4]}")
+            raise Refused(f"{shown(path)}: another conversion has the number {path.name[:4]}")
         conv = found.setdefault(path.stem, Conversion(path.stem))
-        (parse_cocci if path.suffix == ".cocci" else parse_edit)(path, conv)
+        message = (parse_cocci if path.suffix == ".cocci" else parse_edit)(path, conv, bases, base)
+        conv.message = conv.message or message
+    for conv in found.values():
         if not conv.message or not conv.message[0].strip():
-            raise Refused(f"{path.name}: no commit message: it begins with '/// subject'")
-    named = {path for conv in found.values() for edit in conv.edits for path in edit.fragments}
-    if unused := [path for path in fragments(directory) if path not in named]:
+            first = shown(conv.sections[0].cocci) if conv.sections else conv.edits[0].where.partition(":")[0]
+            raise Refused(f"{first}: no commit message: it begins with '/// subject'")
+    return [found[stem] for stem in sorted(found)]
+
+
+def all_conversions(directory):
+    """{base: conversions} of all bases, no fragment of which is left over."""
+    conversions = {base: load_conversions(directory, base) for base in bases_of(directory)}
+    named = {path for some in conversions.values() for conv in some for edit in conv.edits for path in edit.fragments}
+    if unused := [path for base in conversions for path in fragments(directory, base) if path not in named]:
         raise Refused(f"{unused[0].relative_to(directory)}: no .edit names this fragment")
-    return list(found.values())
+    return conversions
 
 
-def fragments(directory):
+def fragments(directory, base):
     """All that there are in the directories of conversions; editors' backups are none."""
-    return sorted(path for path in directory.glob("[0-9][0-9][0-9][0-9]-*/*")
-                  if path.suffix in C_SUFFIXES and is_source(path.name))
+    return [path for top in (directory, directory / base)
+            for path in sorted(top.glob("[0-9][0-9][0-9][0-9]-*/*"))
+            if path.suffix in C_SUFFIXES and is_source(path.name)]
 
 
-def conversion_hashes(root):
-    """{file name: hash} of what there is to convert with."""
+def conversion_hashes(root, base):
+    """{file name: hash} of what there is to convert a tree of that base with."""
     top = root / CONVERT_DIR
     return {str(p.relative_to(top)): sha256(p.read_bytes()) for p in
-            [*(p for p in sorted(top.glob("*")) if p.suffix in (".cocci", ".edit", ".h")), *fragments(top)]}
+            [*(p for p in parts(top, base) if p.suffix in (".cocci", ".edit", ".h")), *fragments(top, base)]}

@@ -24,7 +24,7 @@ import sys
 
 from . import conversion
 from .checks import check
-from .conversion import CONVERT_DIR, base_of, conversion_hashes, load_conversions
+from .conversion import CONVERT_DIR, all_conversions, bases_of, conversion_hashes
 from .overlay import overlay_files, overlay_writes
 from .record import FORMAT, MANIFEST, commit_of, name_of, read_manifest, refuse_without_stock, stock_texts
 from .stage import Stage, convert_all, staging
@@ -49,10 +49,11 @@ def tree_version(kdir):
 
 
 def checked_base(kdir, root):
-    version, base = tree_version(kdir), base_of(root / CONVERT_DIR)
-    if version != base:
-        raise Refused(f"{kdir}: this is Linux {version}, but there are conversions for {base} only")
-    return base
+    version, bases = tree_version(kdir), bases_of(root / CONVERT_DIR)
+    if version not in bases:
+        raise Refused(f"{kdir}: this is Linux {version}, but there are conversions for "
+                      f"{' and '.join(bases) or 'no version'} only")
+    return version
 
 
 def kept(conversions, path, entry, there):
@@ -103,11 +104,11 @@ def converted_writes(stage, kdir, source, record, directory):
     return writes, entries
 
 
-def converted_stage(conversions, kdir, source, record, directory, root, say):
+def converted_stage(conversions, hashes, kdir, source, record, directory, root, say):
     """The tree's files as they should be, whether they had to be converted for that, and
     whether the checks have not seen them."""
     edited = None
-    if record["conversions"] == conversion_hashes(root):
+    if record["conversions"] == hashes:
         edited = up_to_date(conversions, kdir, source, record)
     if edited is not None:
         stage = Stage(kdir, directory / "stage")
@@ -118,7 +119,7 @@ def converted_stage(conversions, kdir, source, record, directory, root, say):
     if source == kdir:
         refuse_without_stock(kdir, record, True)
         texts = stock_texts(kdir, record, directory)
-        if record["conversions"] and record["conversions"] != conversion_hashes(root):
+        if record["conversions"] and record["conversions"] != hashes:
             say(f"{kdir}: was converted by {name_of(record)}: converting it anew")
     stage = Stage(source, directory / "stage", texts)
     (directory / "stage").mkdir()
@@ -128,40 +129,42 @@ def converted_stage(conversions, kdir, source, record, directory, root, say):
 
 def apply(args, say):
     kdir, root = args.kdir.resolve(), args.overlay_root.resolve()
-    conversions = load_conversions(root / CONVERT_DIR)
+    conversions = all_conversions(root / CONVERT_DIR)
     base = checked_base(kdir, root)
+    conversions, hashes = conversions[base], conversion_hashes(root, base)
+    files = overlay_files(root, base)
     source = args.source.resolve() if args.source else kdir
     if tree_version(source) != base:
         raise Refused(f"{source}: not the Linux {base} that {kdir} is")
-    record, read = opened(kdir, say, [*overlay_files(root), MANIFEST, *(p for c in conversions for p in c.paths())])
+    record, read = opened(kdir, say, [*files, MANIFEST, *(p for c in conversions for p in c.paths())])
     if not shutil.which("spatch") and subprocess.run([HERE / "need", "coccinelle"],
                                                      check=False).returncode:
         raise Refused("spatch is missing")
 
     with staging() as directory:
-        stage, fresh, unseen = converted_stage(conversions, kdir, source, record, directory, root, say)
-        writes, new = overlay_writes(root, kdir, record["new"])
+        stage, fresh, unseen = converted_stage(conversions, hashes, kdir, source, record, directory, root, say)
+        writes, new = overlay_writes(files, kdir, record["new"])
         changed, converted = {}, record["converted"]
         if fresh:
             changed, converted = converted_writes(stage, kdir, source, record, directory)
         if both := new.keys() & converted.keys():
             raise Refused(f"{min(both)}: both a new file of ours and one that a conversion changes")
         if unseen or writes:
-            check(stage, root, source, new)
-    files = f"{len(new)} new files, {len(converted)} converted"
+            check(stage, root, source, files)
+    summary = f"{len(new)} new files, {len(converted)} converted"
     count = len(conversions)
     transaction = Transaction(kdir)
-    made = {"format": FORMAT, "commit": commit_of(root), "conversions": conversion_hashes(root),
+    made = {"format": FORMAT, "commit": commit_of(root), "conversions": hashes,
             "dirs": sorted({*record["dirs"], *transaction.missing_directories(writes)}),
             "new": new, "converted": converted}
     if not writes and not changed and {**record, "commit": ""} == {**made, "commit": ""}:
-        return f"nothing to do: {args.kdir} already has pgtable-walk ({count} conversions, {files})"
+        return f"nothing to do: {args.kdir} already has pgtable-walk ({count} conversions, {summary})"
     if args.check_only:
-        return f"{args.kdir}: Linux {base}, can be converted: {count} conversions, {files}"
-    modes = {p: 0o755 if os.access(root / p, os.X_OK) else 0o644 for p in new}
+        return f"{args.kdir}: Linux {base}, can be converted: {count} conversions, {summary}"
+    modes = {p: 0o755 if os.access(files[p], os.X_OK) else 0o644 for p in new}
     manifest = (json.dumps(made, indent=1) + "\n").encode()
     transaction.commit({**writes, **changed, MANIFEST: manifest}, modes, record["dirs"], read)
-    return f"{args.kdir}: Linux {base}, has pgtable-walk now: {count} conversions, {files}"
+    return f"{args.kdir}: Linux {base}, has pgtable-walk now: {count} conversions, {summary}"
 
 
 def opened(kdir, say, paths):
@@ -181,10 +184,10 @@ def opened(kdir, say, paths):
 
 def undo(args, say):
     kdir, root = args.kdir.resolve(), args.overlay_root.resolve()
-    tree_version(kdir)
-    record, read = opened(kdir, say, [*overlay_files(root), MANIFEST])
+    files = overlay_files(root, tree_version(kdir))
+    record, read = opened(kdir, say, [*files, MANIFEST])
     if not (kdir / MANIFEST).is_file():
-        if there := [p for p in overlay_files(root) if (kdir / p).is_file()]:
+        if there := [p for p in files if (kdir / p).is_file()]:
             raise Refused(f"{kdir}: has {there[0]}, but no {MANIFEST} that says what it was before: "
                           "restore the stock files, as with git checkout")
         return f"nothing to do: {args.kdir} has no pgtable-walk"

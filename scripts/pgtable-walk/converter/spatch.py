@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 
+from .conversion import CONVERT_DIR, shown
 from .transaction import SIGNALS, Refused
 
 SPATCH = ("spatch", "--very-quiet", "--no-includes", "--include-headers",
@@ -50,12 +51,11 @@ def run_spatch(cocci, options, staged, path, root):
     """Run one semantic patch on a staged file."""
     tmp = staged.parent
     env = {**os.environ, "HOME": str(tmp), "TMPDIR": str(tmp), "LC_ALL": "C"}
-    status, text = run([*SPATCH, *options, "--sp-file", cocci.name, staged], cwd=cocci.parent,
-                       env=env)
+    status, text = run([*SPATCH, *options, "--sp-file", cocci, staged], cwd=root / CONVERT_DIR, env=env)
     if status or re.search(r"Fatal error|EXN", text):
         full(tmp)
         where = keep_log(root, f"spatch-{cocci.stem}-{path.replace('/', '_')}.log", text)
-        raise Refused(f"{path}: {cocci.name}: spatch failed (exit {status}, '{first_line(text)}')"
+        raise Refused(f"{path}: {shown(cocci)}: spatch failed (exit {status}, '{first_line(text)}')"
                       f"{where}")
 
 

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 
-from .conversion import CONVERT_DIR
+from .conversion import shown
 from .csource import definitions, hunks
 from .record import MANIFEST
 from .spatch import full, run_spatch
@@ -43,7 +43,7 @@ class Stage:
         return read_text(self.file(path, by))
 
 
-def check_counts(conv, section, made, text, partly):
+def check_counts(section, made, text, partly):
     wanted = section.hunks
     there = {d.name for d in definitions(text)} | {"-"}
     wrong = [f"{n}: {wanted.get(n, 0)} hunks expected, {made.get(n, 0)} found"
@@ -51,13 +51,13 @@ def check_counts(conv, section, made, text, partly):
              for n in dict.fromkeys([*wanted, *made]) if made.get(n, 0) != wanted.get(n, 0)]
     if wrong:
         why = "partly converted already" if partly else "not as in stock"
-        raise Refused(f"{section.path}: {conv.stem}.cocci: {'; '.join(wrong)} ({why}: use the stock "
+        raise Refused(f"{section.path}: {shown(section.cocci)}: {'; '.join(wrong)} ({why}: use the stock "
                       "file, or mend the rule or its Hunks lines)")
 
 
 def convert(conv, stage, root):
     """Apply one conversion to the stage.  Returns {(file, definition): hunks}."""
-    marks = [(m, m.holds(stage.text(s.path, conv.stem + ".cocci")))
+    marks = [(m, m.holds(stage.text(s.path, shown(s.cocci))))
              for s in conv.sections for m in s.marks]
     edits = [(e, e.present(stage.text(e.path, e.where))) for e in conv.edits]
     if all(held for _, held in marks + edits):
@@ -66,7 +66,8 @@ def convert(conv, stage, root):
     partly = any(held for m, held in marks if m.wanted) or any(held for _, held in edits)
     made = {}
     for section in conv.sections:
-        made.update(convert_file(conv, section, stage, root, partly))
+        for place, count in convert_file(conv, section, stage, root, partly).items():
+            made[place] = made.get(place, 0) + count
     for edit, there in edits:
         if there:
             raise Refused(f"{edit.path}: {edit.where}: this edit is there already, but what comes "
@@ -81,17 +82,17 @@ def convert(conv, stage, root):
 
 
 def convert_file(conv, section, stage, root, partly):
-    cocci = root / CONVERT_DIR / f"{conv.stem}.cocci"
-    staged = stage.file(section.path, cocci.name)
+    cocci = section.cocci
+    staged = stage.file(section.path, shown(cocci))
     before = stage.directory / "before"
     shutil.copyfile(staged, before)
-    run_spatch(cocci, conv.options, staged, section.path, root)
+    run_spatch(cocci, conv.options.get(cocci, []), staged, section.path, root)
     made = hunks(before, staged)
-    check_counts(conv, section, made, read_text(before), partly)
+    check_counts(section, made, read_text(before), partly)
     after = read_text(staged)
     for mark in section.marks:
         if not mark.holds(after):
-            raise Refused(f"{section.path}: {cocci.name}: applied as stated, but its 'Applied: {mark.name} "
+            raise Refused(f"{section.path}: {shown(cocci)}: applied as stated, but its 'Applied: {mark.name} "
                           f"{'' if mark.wanted else '!'}{mark.pattern}' does not hold")
     return {(section.path, name): n for name, n in made.items()}
 

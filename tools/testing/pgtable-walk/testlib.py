@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """What tests share: KTAP output, arguments, what the lab knows, which files of a tree are ours or converted."""
+import json
 import os
 import pathlib
 import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-CONVERT = ROOT / "scripts/coccinelle/pgtable-walk/convert"
+sys.path.insert(0, str(ROOT / "scripts/pgtable-walk"))
+# pylint: disable=wrong-import-position
+from converter.conversion import CONVERT_DIR, load_conversions  # noqa: E402
+from converter.record import MANIFEST  # noqa: E402
+
 ARCHES = sorted(path.stem for path in (ROOT / "tools/testing/pgtable-walk/lab/arch").glob("*.mk"))
 KERNEL_DIRS = ("arch", "include", "lib", "mm", "virt")
 SELFTESTS = "tools/testing/selftests"
@@ -69,38 +74,21 @@ def lab_word(arch, variable):
     return re.search(rf"^{arch}_{variable}\s*:=[^\S\n]*(\S*)", text, re.M)[1]
 
 
-def overlay_files(arches, tops=KERNEL_DIRS):
-    """C files that the repository adds to a kernel, by their paths in the tree."""
-    files = []
-    for top in tops:
-        for path in sorted((ROOT / top).rglob("*.[ch]")):
-            name = path.relative_to(ROOT).as_posix()
-            if top != "arch" or name.split("/")[1] in arches:
-                files.append(name)
-    return files
+def wanted(name, arches, tops=KERNEL_DIRS):
+    """Whether a file is a C file of these architectures, or of none."""
+    return name.startswith(tops) and name.endswith((".c", ".h")) and \
+        (not name.startswith("arch/") or name.split("/")[1] in arches)
 
 
-def wanted(name, arches, tops):
-    return name.startswith(tops) and (not name.startswith("arch/") or name.split("/")[1] in arches)
+def recorded(tree, what):
+    """The paths that a converted tree has a record of: 'new' or 'converted'."""
+    return sorted(json.loads((pathlib.Path(tree) / MANIFEST).read_text(encoding="utf-8"))[what])
 
 
-def converted_files(arches, tops=KERNEL_DIRS):
-    """C files of a stock kernel that the conversions change."""
-    files = set()
-    for path in (*CONVERT.glob("*.cocci"), *CONVERT.glob("*.edit")):
-        files.update(re.findall(r"^(?:// )?File: (\S+\.[ch])$", path.read_text(encoding="utf-8"), re.M))
-    return sorted(name for name in files if wanted(name, arches, tops))
-
-
-def fragments(arches, tops=KERNEL_DIRS):
-    """Files with what the conversions add to C files, by their paths in the repository."""
-    files = []
-    for path in sorted(CONVERT.glob("*.edit")):
-        for block in re.split(r"^(?=File: )", path.read_text(encoding="utf-8"), flags=re.M):
-            target = re.match(r"File: (\S+)", block)
-            files += [(path.with_suffix("") / name).relative_to(ROOT).as_posix()
-                      for name in re.findall(r"^Fragment: (\S+)$", block, re.M) if wanted(target[1], arches, tops)]
-    return files
+def fragments(base, arches, tops=KERNEL_DIRS):
+    """Files with what the conversions of a base add to C files, by their paths in the repository."""
+    return sorted({str(path.relative_to(ROOT)) for conv in load_conversions(ROOT / CONVERT_DIR, base)
+                   for edit in conv.edits if wanted(edit.path, arches, tops) for path in edit.fragments})
 
 
 def need_tree(path, what, names):

@@ -24,7 +24,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 # pylint: disable=wrong-import-position
 from checks import CHECKS, Check, CheckError  # noqa: E402
-from testlib import ARCHES, Ktap, converted_files, need_tree, overlay_files  # noqa: E402
+from testlib import ARCHES, MANIFEST, Ktap, need_tree, recorded, wanted  # noqa: E402
 
 EXAMPLES = HERE / "examples"
 ORG = re.compile(r"\* TODO \[\[view:(?P<path>[^\s:]+)::.*?linb=(?P<line>\d+)::")
@@ -149,9 +149,6 @@ def main():
     if not shutil.which("spatch"):
         sys.exit("run.py: spatch is missing: apt-get install coccinelle")
     checks = {path.stem: Check(path) for path in sorted(CHECKS.glob("*.cocci"))}
-    # Unit tests break the rules on purpose, and have no TLBs.
-    ours = [name for name in overlay_files(arches) if not name.endswith("_kunit.c")]
-    theirs = converted_files(arches)
 
     tests = []
     for check in checks.values():
@@ -162,6 +159,11 @@ def main():
         for check in checks.values():
             tests.append((f"{check.name}.stock", test_stock, check, args.stock, arches))
     if args.converted:
+        need_tree(args.converted, "--converted", [MANIFEST])
+        # Unit tests break the rules on purpose, and have no TLBs.
+        ours = [name for name in recorded(args.converted, "new") if wanted(name, arches)
+                and not name.endswith("_kunit.c")]
+        theirs = [name for name in recorded(args.converted, "converted") if wanted(name, arches)]
         need_tree(args.converted, "--converted", ours + theirs)
         for check in checks.values():
             tests.append((f"{check.name}.converted", test_converted, check, args.converted, ours + theirs))

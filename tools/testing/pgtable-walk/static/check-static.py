@@ -25,8 +25,9 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 # pylint: disable=wrong-import-position
-from testlib import (KERNEL_DIRS, ROOT, SELFTESTS, Ktap, converted_files, fragments, need_tree,  # noqa: E402
-                     overlay_files)
+from testlib import (KERNEL_DIRS, MANIFEST, ROOT, SELFTESTS, Ktap, fragments, need_tree, recorded,  # noqa: E402
+                     wanted)
+from converter.main import tree_version  # noqa: E402
 
 # As the lab calls it, so that the debug kernel needs none of these objects built again.
 CC = HERE.parent / "lab/cc.sh"
@@ -197,9 +198,11 @@ def main():
     for tool in "sparse", "perl", "make", args.cross + "gcc":
         if not shutil.which(tool):
             sys.exit(f"check-static.py: {tool} is missing: install it first")
-    new, converted = overlay_files([args.arch]), converted_files([args.arch])
+    need_tree(args.converted, "--converted", [MANIFEST])
     tops = (*KERNEL_DIRS, SELFTESTS)
-    all_new, all_converted = overlay_files([args.arch], tops), converted_files([args.arch], tops)
+    all_new, all_converted = ([name for name in recorded(args.converted, what) if wanted(name, [args.arch], tops)]
+                              for what in ("new", "converted"))
+    new, converted = ([name for name in names if wanted(name, [args.arch])] for names in (all_new, all_converted))
     need_tree(args.converted, "--converted", all_new + all_converted)
     need_tree(args.stock, "--stock", ["scripts/checkpatch.pl", "scripts/kernel-doc"] + all_converted)
     need_tree(args.converted_build, "--converted-build", [".config"])
@@ -210,7 +213,7 @@ def main():
     tests = [(f"sparse.{args.arch}", test_sparse, ours, stock, args.arch, new, converted)]
     tests += [(f"checkpatch.{name}", test_checkpatch_file, ours.source, stock, name) for name in all_new]
     tests += [(f"checkpatch.{name}", test_checkpatch_file, ROOT, stock, name)
-              for name in fragments([args.arch], tops)]
+              for name in fragments(tree_version(pathlib.Path(args.converted)), [args.arch], tops)]
     tests += [(f"checkpatch.{name}", test_checkpatch_converted, ours, stock, name)
               for name in all_converted]
     tests.append(("kernel-doc", test_kernel_doc, ours, stock, new))
