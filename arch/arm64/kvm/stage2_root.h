@@ -34,4 +34,18 @@ static inline bool stage2_retire_root(struct kvm *kvm, struct kvm_s2_mmu *mmu)
 	return kvm_is_nested_s2_mmu(kvm, mmu) || pgtable_root_retire(&mmu->root).table;
 }
 
+/*
+ * Flush all that TLBs hold of a VM, unless its root is retired: it no longer runs then.  To
+ * flush, the root is loaded, and hardware may walk from there: the root must not go.
+ */
+static inline void stage2_flush_tlbs(struct kvm_s2_mmu *mmu)
+{
+	rcu_read_lock();
+	if (pgtable_root_deref(&mmu->root, false).table) {
+		WARN_ON_ONCE(!mmu->pgd_phys);
+		kvm_call_hyp(__kvm_tlb_flush_vmid, mmu);
+	}
+	rcu_read_unlock();
+}
+
 #endif /* _ARM64_KVM_STAGE2_ROOT_H */

@@ -21,7 +21,6 @@
 /// may walk from there. clear_flush_young() flushes after the walk, without
 /// mmu_lock if the walk had none. So flush in a read-side section, too, and
 /// don't flush for a VM whose root is retired: it no longer runs.
-// Options: --macro-file spatch-iterators.h
 // File: arch/arm64/include/asm/kvm_host.h
 // Hunks: - 1
 // Hunks: struct kvm_s2_mmu 1
@@ -33,7 +32,7 @@
 // Hunks: kvm_init_stage2_mmu 1
 // Hunks: kvm_free_stage2_pgd 1
 // Applied: - "stage2_root\.h"
-// Applied: kvm_arch_flush_remote_tlbs \bpgtable_root_deref\b
+// Applied: kvm_arch_flush_remote_tlbs \bstage2_flush_tlbs\b
 // Applied: kvm_init_stage2_mmu \bstage2_publish_root\b
 // Applied: kvm_free_stage2_pgd \bstage2_retire_root\b
 
@@ -60,25 +59,18 @@
 
 @@
 identifier kvm;
-symbol false;
 @@
  kvm_arch_flush_remote_tlbs(struct kvm *kvm)
  {
+ 	<...
 -	kvm_call_hyp(__kvm_tlb_flush_vmid, &kvm->arch.mmu);
-+	struct kvm_s2_mmu *mmu = &kvm->arch.mmu;
-+
-+	/* The root is loaded to flush what was cached below it: it must not go. */
-+	rcu_read_lock();
-+	if (pgtable_root_deref(&mmu->root, false).table) {
-+		WARN_ON_ONCE(!mmu->pgd_phys);
-+		kvm_call_hyp(__kvm_tlb_flush_vmid, mmu);
-+	}
-+	rcu_read_unlock();
- 	return 0;
++	stage2_flush_tlbs(&kvm->arch.mmu);
+ 	...>
  }
 
 @@
 identifier kvm, mmu, type;
+iterator name for_each_possible_cpu;
 @@
  kvm_init_stage2_mmu(struct kvm *kvm, struct kvm_s2_mmu *mmu, unsigned long type)
  {
