@@ -24,7 +24,7 @@ virtual report
 identifier unpublish =~ "^pgtable_root_unpublish$|_(unmap|unpublish)_root$";
 identifier end = {
 	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
-	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy
+	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy, kvm_stage2_destroy
 };
 identifier grace = { synchronize_rcu, synchronize_rcu_expedited };
 position p;
@@ -62,7 +62,7 @@ position p != retires.p;
 identifier retire =~ "^pgtable_root_retire$|_retire_root$";
 identifier end = {
 	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
-	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy
+	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy, kvm_stage2_destroy
 };
 position p;
 @@
@@ -74,7 +74,7 @@ position p;
 @ignored exists@
 identifier end = {
 	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
-	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy
+	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy, kvm_stage2_destroy
 };
 identifier tree;
 symbol table;
@@ -94,7 +94,7 @@ position p;
 identifier retire =~ "_retire_root$";
 identifier end = {
 	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
-	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy
+	kfree, kvfree, vfree, kmem_cache_free, kvm_pgtable_stage2_destroy, kvm_stage2_destroy
 };
 identifier mine;
 type T;
@@ -115,7 +115,7 @@ position p;
 identifier retire =~ "^pgtable_root_retire$|_retire_root$";
 identifier end = {
 	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
-	kvm_pgtable_stage2_destroy
+	kvm_pgtable_stage2_destroy, kvm_stage2_destroy
 };
 identifier tree;
 symbol table;
@@ -142,7 +142,7 @@ position p;
 identifier retire =~ "^pgtable_root_retire$|_retire_root$";
 identifier end = {
 	free_page, free_pages, __free_page, __free_pages, free_pages_exact, put_page,
-	kvm_pgtable_stage2_destroy
+	kvm_pgtable_stage2_destroy, kvm_stage2_destroy
 };
 symbol table;
 statement S;

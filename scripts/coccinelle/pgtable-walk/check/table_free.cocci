@@ -39,10 +39,11 @@ position found.c, p;
  end@p(<+... table ...+>, ...)
 
 // By an operation of the table's owner, which may have a better one.  arm64's hyp_*()
-// work on EL2's own tables, which are not walked without their lock.
+// work on EL2's own tables, which are not walked without their lock, and
+// stage2_free_table_post() on tables that nobody can find any more.
 
 @unlinked_op exists@
-identifier fn !~ "^hyp_";
+identifier fn !~ "^hyp_|^stage2_free_table_post$";
 expression found.table, e, e1, ops;
 position found.c, p;
 @@

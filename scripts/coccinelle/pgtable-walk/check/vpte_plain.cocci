@@ -9,8 +9,9 @@
 //# *_link_table(), *_xchg_pte(), *_update_pte(). ptep_get() reads once and is fine.
 //#
 //# arm64's visitors of page tables, of any name, must not store to ctx->ptep; those of
-//# tables that were not linked yet are called unlinked_*(); destroy_part_walker(), which
-//# runs after all walkers, and three for EL2's own tables are known.
+//# tables that were not linked yet are called unlinked_*(); stage2_free_table_post() and
+//# destroy_part_walker(), which run after all walkers, and three for EL2's own tables are
+//# known.
 //# x86's SPTEs are stored to by the functions behind mmu_spte_*() and tdp_iter.h only.
 ///
 // Confidence: High
@@ -24,7 +25,7 @@ virtual org
 virtual report
 
 @visitor@
-identifier fn !~ "^(hyp_map_walker_try_leaf|hyp_map_walker|hyp_unmap_walker|destroy_part_walker|unlinked_.*)$";
+identifier fn !~ "^(hyp_map_walker_try_leaf|hyp_map_walker|hyp_unmap_walker|stage2_free_table_post|destroy_part_walker|unlinked_.*)$";
 identifier ctx;
 expression e, E;
 identifier set = { WRITE_ONCE, smp_store_release, smp_store_mb, kvm_clear_pte, kvm_set_pte };
@@ -43,7 +44,7 @@ position p;
  }
 
 @visitor_variable exists@
-identifier fn !~ "^(hyp_map_walker_try_leaf|hyp_map_walker|hyp_unmap_walker|destroy_part_walker|unlinked_.*)$";
+identifier fn !~ "^(hyp_map_walker_try_leaf|hyp_map_walker|hyp_unmap_walker|stage2_free_table_post|destroy_part_walker|unlinked_.*)$";
 identifier ctx, copy;
 type T;
 @@

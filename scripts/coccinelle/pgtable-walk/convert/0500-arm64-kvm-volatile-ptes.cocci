@@ -10,9 +10,9 @@
 /// Write to entries with the helpers for volatile entries. They retry as long
 /// as only volatile bits have changed, and return the value that was replaced;
 /// flush TLBs and caches by that value. asm/kvm_stage2_pte.h says what may
-/// change: the access flag of a valid leaf. In an invalid entry the same bit
-/// is KVM_INVALID_PTE_LOCKED. So a decision before an entry is replaced, such
-/// as whether its table is empty, also holds for the value that was replaced.
+/// change: the access flag of a valid leaf. In other entries the same bit
+/// means something else. So a decision before an entry is replaced, such as
+/// whether its table is empty, also holds for the value that was replaced.
 ///
 /// Walkers with exclusive access cannot lose an entry to others, and need no
 /// error path. A cmpxchg that returns -EAGAIN would not do: write protection
@@ -81,6 +81,7 @@ type T;
 @@
 typedef kvm_pte_t;
 identifier ctx, mmu;
+expression locked;
 symbol false, old;
 @@
  stage2_try_break_pte(const struct kvm_pgtable_visit_ctx *ctx,
@@ -88,8 +89,8 @@ symbol false, old;
 +		     struct kvm_s2_mmu *mmu, kvm_pte_t *old)
  {
  	...
--	if (!stage2_try_set_pte(ctx, KVM_INVALID_PTE_LOCKED))
-+	if (!stage2_try_update_pte(ctx, old, ~0ULL, KVM_INVALID_PTE_LOCKED))
+-	if (!stage2_try_set_pte(ctx, locked))
++	if (!stage2_try_update_pte(ctx, old, ~0ULL, locked))
  		return false;
  	<...
 -	ctx->old

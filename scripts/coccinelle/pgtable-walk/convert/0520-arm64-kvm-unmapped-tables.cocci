@@ -68,7 +68,11 @@ identifier mm_ops, pgtable, level, data, ptep;
  stage2_free_unlinked_table_rcu_cb(...)
  {
  	...
+(
  	kvm_pgtable_stage2_free_unlinked(...);
+|
+ 	KVM_PGT_FN(kvm_pgtable_stage2_free_unlinked)(...);
+)
 +	pgtable_walk_count(PGTABLE_WALK_FREED, 1);
  }
 

@@ -22,12 +22,12 @@
  }
 
 @@
-identifier mmu, pgt;
+identifier mmu, pgt, destroy = { kvm_pgtable_stage2_destroy, kvm_stage2_destroy };
 @@
  kvm_free_stage2_pgd(struct kvm_s2_mmu *mmu)
  {
  	<...
 +	kvm_mmu_free_memory_cache(&mmu->split_page_cache);
- 	kvm_pgtable_stage2_destroy(pgt);
+ 	destroy(pgt);
  	...>
  }

@@ -50,5 +50,6 @@ identifier f = { stage2_age_walker, kvm_pgtable_stage2_test_clear_young };
 @@
 type T;
 identifier f = { kvm_age_gfn, kvm_test_age_gfn };
+iterator name for_each_possible_cpu;
 @@
 -T f(...) { ... }
