@@ -11,7 +11,7 @@
  *  - A table goes away: freed by RCU after unlink and TLBI, in stage2_unmap_walker() as
  *    where a block replaces it.  It may still be full of valid leaves.
  *  - An entry is in the middle of a break-before-make: it holds KVM_INVALID_PTE_LOCKED,
- *    which is the bit of the access flag.  It is not valid, so the walk leaves it alone.
+ *    which may be the bit of the access flag.  It is not valid, so the walk leaves it alone.
  *  - A leaf is zapped, write-protected, remapped or aged by others: the cmpxchg fails,
  *    nothing is written, and the leaf counts as young.
  *  - Memslots change: the caller holds kvm->srcu.

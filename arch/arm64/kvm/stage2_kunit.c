@@ -57,12 +57,12 @@ static vpte_t stage2_kunit_table(vpte_t addr)
 	return addr | S2_AF | S2_TYPE | S2_VALID;
 }
 
-/* All but AF, for an invalid entry in which that bit is set is frozen. */
+/* AF too, unless it is that bit of an invalid entry which says that it is frozen. */
 static vpte_t stage2_kunit_absent(vpte_t addr, bool lpa2)
 {
-	const vpte_t attrs = 0x07f80000000008fcULL | (lpa2 ? 0 : 0x300);
+	const vpte_t attrs = 0x07f8000000000cfcULL | (lpa2 ? 0 : 0x300);
 
-	return addr | attrs | S2_TYPE;
+	return addr | (attrs & ~KVM_INVALID_PTE_LOCKED) | S2_TYPE;
 }
 
 #define STAGE2_KUNIT(_name, _page_shift, _lpa2)						\
@@ -101,7 +101,7 @@ static const struct pgtable_kunit_format _name = {					\
 	.walk = _name##_walk,								\
 	.page_shift = _name##_shift,							\
 	.index_bits = _name##_shift - 3,						\
-	.busy = S2_AF,									\
+	.busy = KVM_INVALID_PTE_LOCKED,							\
 	.leaf = _name##_leaf,								\
 	.table = _name##_table,								\
 	.absent = _name##_absent,							\
@@ -166,7 +166,9 @@ static vpte_t stage2_own_table(phys_addr_t pa)
 
 static vpte_t stage2_own_absent(phys_addr_t pa)
 {
-	return stage2_own_leaf(pa, 0, 0xf, false) & ~(vpte_t)KVM_PTE_VALID;
+	const vpte_t pte = stage2_own_leaf(pa, 0, 0xf, true);
+
+	return pte & ~(vpte_t)(KVM_INVALID_PTE_LOCKED | KVM_PTE_VALID);
 }
 
 static const struct pgtable_kunit_format stage2_own_kunit = {
@@ -250,6 +252,11 @@ static const vpte_t stage2_kunit_rest[] = {
 	~(S2_AF | S2_TYPE | S2_VALID),
 };
 
+static enum pgtable_walk_kind stage2_kunit_invalid(vpte_t pte)
+{
+	return pte & KVM_INVALID_PTE_LOCKED ? PGTABLE_WALK_BUSY : PGTABLE_WALK_NONE;
+}
+
 static void test_kinds(struct kunit *test)
 {
 	unsigned int level, i;
@@ -262,11 +269,12 @@ static void test_kinds(struct kunit *test)
 			const vpte_t rest = stage2_kunit_rest[i];
 			const vpte_t af = rest | S2_AF;
 
-			KUNIT_EXPECT_EQ(test, stage2_kind(rest, level), PGTABLE_WALK_NONE);
+			KUNIT_EXPECT_EQ(test, stage2_kind(rest, level), stage2_kunit_invalid(rest));
 			KUNIT_EXPECT_EQ(test, stage2_kind(rest | S2_TYPE, level),
-					PGTABLE_WALK_NONE);
-			KUNIT_EXPECT_EQ(test, stage2_kind(af, level), PGTABLE_WALK_BUSY);
-			KUNIT_EXPECT_EQ(test, stage2_kind(af | S2_TYPE, level), PGTABLE_WALK_BUSY);
+					stage2_kunit_invalid(rest));
+			KUNIT_EXPECT_EQ(test, stage2_kind(af, level), stage2_kunit_invalid(af));
+			KUNIT_EXPECT_EQ(test, stage2_kind(af | S2_TYPE, level),
+					stage2_kunit_invalid(af));
 
 			KUNIT_EXPECT_EQ(test, stage2_kind(rest | S2_VALID, level), block);
 			KUNIT_EXPECT_EQ(test, stage2_kind(af | S2_VALID, level), block);
@@ -327,7 +335,7 @@ static bool stage2_kunit_break(vpte_t *ptep, vpte_t *old, s8 level,
 	return stage2_kunit_update(ptep, old, ~(vpte_t)0, KVM_INVALID_PTE_LOCKED, level, flags);
 }
 
-/* An empty entry differs from a frozen one in AF's bit, which is not volatile in it. */
+/* An empty entry may differ from a frozen one in AF's bit, which is not volatile in it. */
 static void test_break_entry_that_others_froze(struct kunit *test)
 {
 	const vpte_t was[] = {
@@ -410,10 +418,14 @@ static void test_update_entry_that_changed(struct kunit *test)
 /* An entry that others froze does not turn into an empty one by a change of software bits. */
 static void test_changes_but_volatile_bits(struct kunit *test)
 {
-	struct kvm_pgtable_visit_ctx ctx = { .old = KVM_INVALID_PTE_LOCKED };
+	struct kvm_pgtable_visit_ctx ctx = {};
 
-	for (ctx.level = -1; ctx.level <= 3; ctx.level++)
+	for (ctx.level = -1; ctx.level <= 3; ctx.level++) {
+		ctx.old = KVM_INVALID_PTE_LOCKED;
+		KUNIT_EXPECT_EQ(test, stage2_pte_changes(&ctx, 0), KVM_INVALID_PTE_LOCKED);
+		ctx.old = S2_AF;
 		KUNIT_EXPECT_EQ(test, stage2_pte_changes(&ctx, 0), S2_AF);
+	}
 
 	for (ctx.level = -1; ctx.level <= 3; ctx.level++) {
 		ctx.old = stage2_4k_leaf(0x1234567000, 3 - ctx.level, 2, true);

@@ -33,7 +33,7 @@ static __always_inline bool stage2_pte_leaf(kvm_pte_t pte, s8 level)
 
 /*
  * The bits in which an entry may differ from a snapshot of it and still be the same.
- * Only a leaf has any: in other entries the bit means something else.  It is even
+ * Only a leaf has any: in other entries the bit means something else.  It may even be
  * all of KVM_INVALID_PTE_LOCKED, so that an entry which others froze differs from an
  * empty one in this bit alone.
  */
