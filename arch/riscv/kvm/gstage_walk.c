@@ -24,7 +24,7 @@
  * a CPU has cached of them, or goes on to cache while hgatp still holds the root, it has
  * under the VM's VMID, and no other VM uses that on a CPU before it was fenced there: by
  * KVM_REQ_UPDATE_HGATP, when a vCPU begins to use a new VMID, and by kvm_arch_vcpu_load(),
- * when it comes from another CPU.  Without VMIDs, each load of a vCPU fences.
+ * when it comes from another CPU.  Without VMIDs, loading a vCPU of another VM fences.
  */
 #include <linux/gfp.h>
 #include <linux/pgtable_gather.h>
@@ -94,10 +94,9 @@ static void gstage_flush_change(struct gstage_change *change)
 	if (!pgtable_gather_empty(&change->tables))
 		kvm_flush_remote_tlbs(change->kvm);
 	else if (change->fence_start != change->fence_end)
-		kvm_riscv_hfence_gvma_vmid_gpa(change->kvm, -1UL, 0, change->fence_start,
-					       change->fence_end - change->fence_start,
-					       pgtable_walk_level_shift(&gstage_format,
-									change->fence_level));
+		gstage_fence(change->kvm, change->fence_start,
+			     change->fence_end - change->fence_start,
+			     pgtable_walk_level_shift(&gstage_format, change->fence_level));
 	change->fence_start = 0;
 	change->fence_end = 0;
 
@@ -241,13 +240,15 @@ static void gstage_free_tables(const struct pgtable_walk_tree *tree)
  * and at once.  One of them frees; the others return at once.
  *
  * Context: sleeps; also as a reader of kvm->srcu and of the notifiers' SRCU domain.
+ *
+ * Return: true to the one who freed.
  */
-void kvm_riscv_gstage_free_pgd(struct kvm *kvm)
+bool kvm_riscv_gstage_free_pgd(struct kvm *kvm)
 {
 	struct pgtable_walk_tree tree = pgtable_root_retire(&kvm->arch.gstage_root);
 
 	if (!tree.table)
-		return;
+		return false;
 
 	/* Also waits for an unmap that found the root before it was retired. */
 	gstage_lock(kvm);
@@ -257,6 +258,7 @@ void kvm_riscv_gstage_free_pgd(struct kvm *kvm)
 
 	gstage_free_tables(&tree);
 	free_pages((unsigned long)tree.table, GSTAGE_ROOT_EXTRA_BITS);
+	return true;
 }
 
 static __always_inline enum pgtable_walk_next

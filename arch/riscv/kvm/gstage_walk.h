@@ -12,6 +12,10 @@
 void gstage_unmap(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block);
 void gstage_unmap_entry(struct kvm *kvm, u32 level, gpa_t addr);
 void gstage_wrprotect(struct kvm *kvm, gpa_t start, gpa_t end, bool may_block);
+bool kvm_riscv_gstage_free_pgd(struct kvm *kvm);
+
+/* HFENCE.GVMA of leaves, in steps of 1 << @order; more than 512 are one fence of the VMID. */
+void gstage_fence(struct kvm *kvm, gpa_t start, gpa_t size, unsigned int order);
 
 /* The VMID for hgatp: 0, which is nobody's, if ours may be another VM's by now. */
 static inline unsigned long gstage_hgatp_vmid(struct kvm_vcpu *vcpu)

@@ -57,7 +57,7 @@ void kvm_riscv_guest_read_begin(struct kvm_vcpu *vcpu)
 	 */
 	smp_mb();
 
-	if (kvm_test_request(KVM_REQ_HFENCE_GVMA_VMID_ALL, vcpu) ||
+	if (kvm_test_request(KVM_REQ_TLB_FLUSH, vcpu) ||
 	    kvm_test_request(KVM_REQ_HFENCE, vcpu) || guest_read_foreign_vmid(vcpu))
 		kvm_riscv_local_hfence_gvma_vmid_all(guest_read_vmid());
 }

@@ -191,15 +191,13 @@ void kvm_flush_remote_tlbs(struct kvm *kvm)
 
 	fences_all++;
 	for (i = 0; i < VCPUS; i++)
-		request(&vcpus[i], KVM_REQ_HFENCE_GVMA_VMID_ALL);
+		request(&vcpus[i], KVM_REQ_TLB_FLUSH);
 }
 
-void kvm_riscv_hfence_gvma_vmid_gpa(struct kvm *kvm, unsigned long hbase, unsigned long hmask,
-				    gpa_t gpa, gpa_t gpsz, unsigned long order)
+void gstage_fence(struct kvm *kvm, gpa_t start, gpa_t size, unsigned int order)
 {
 	int i;
 
-	WARN_ON_ONCE(hbase != -1UL);
 	fences_range++;
 	for (i = 0; i < VCPUS; i++) {
 		struct host_vcpu *v = &vcpus[i];
@@ -208,9 +206,9 @@ void kvm_riscv_hfence_gvma_vmid_gpa(struct kvm *kvm, unsigned long hbase, unsign
 		pthread_mutex_lock(&v->lock);
 		room = v->nr_fences < MAX_FENCES;
 		if (room)
-			v->fences[v->nr_fences++] = (struct fence) { gpa, gpsz, order };
+			v->fences[v->nr_fences++] = (struct fence) { start, size, order };
 		pthread_mutex_unlock(&v->lock);
-		request(v, room ? KVM_REQ_HFENCE : KVM_REQ_HFENCE_GVMA_VMID_ALL);
+		request(v, room ? KVM_REQ_HFENCE : KVM_REQ_TLB_FLUSH);
 	}
 }
 
@@ -222,7 +220,7 @@ void check_requests(void)
 	unsigned int i;
 	u64 addr;
 
-	if (requests & 1UL << KVM_REQ_HFENCE_GVMA_VMID_ALL)
+	if (requests & 1UL << KVM_REQ_TLB_FLUSH)
 		kvm_riscv_local_hfence_gvma_vmid_all(v->hgatp_vmid);
 	if (!(requests & 1UL << KVM_REQ_HFENCE))
 		return;
@@ -367,7 +365,7 @@ void map(u64 addr, unsigned int level)
 	pte = pfn_pte(next_pfn++, __pgprot(PROT | _PAGE_ACCESSED));
 	gstage_xchg_pte(ptep, pte);
 	/* As gstage_set_pte() does. */
-	kvm_riscv_hfence_gvma_vmid_gpa(&kvm, -1UL, 0, start, size, 12 + 9 * level);
+	gstage_fence(&kvm, start, size, 12 + 9 * level);
 	set_shadow(start, start + size, ~0ULL, pte_val(pte) & ~GSTAGE_VOLATILE_BITS);
 }
 

@@ -275,9 +275,9 @@ static void test_guest_read(struct kunit *test)
 	kvm_riscv_guest_read_begin(v);
 	KUNIT_EXPECT_EQ(test, local_fences_since(), 1UL);
 	kvm_riscv_guest_read_end(v);
-	KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_HFENCE_GVMA_VMID_ALL, v));
+	KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_TLB_FLUSH, v));
 	check_requests();
-	kvm_riscv_hfence_gvma_vmid_gpa(&kvm, -1UL, 0, 0, PAGE_SIZE, PAGE_SHIFT);
+	gstage_fence(&kvm, 0, PAGE_SIZE, PAGE_SHIFT);
 	local_fences_since();
 	kvm_riscv_guest_read_begin(v);
 	KUNIT_EXPECT_EQ(test, local_fences_since(), 1UL);

@@ -74,7 +74,7 @@ enum {
 	READING_SHADOW_PAGE_TABLES,
 };
 
-#define KVM_REQ_HFENCE_GVMA_VMID_ALL	0
+#define KVM_REQ_TLB_FLUSH		0
 #define KVM_REQ_HFENCE			1
 #define KVM_REQ_UPDATE_HGATP		2
 
@@ -121,11 +121,8 @@ static inline gpa_t gfn_to_gpa(u64 gfn)
 }
 
 void kvm_flush_remote_tlbs(struct kvm *kvm);
-void kvm_riscv_hfence_gvma_vmid_gpa(struct kvm *kvm, unsigned long hbase, unsigned long hmask,
-				    gpa_t gpa, gpa_t gpsz, unsigned long order);
 void kvm_riscv_local_hfence_gvma_vmid_all(unsigned long vmid);
 bool kvm_riscv_gstage_vmid_ver_changed(struct kvm_vmid *vmid);
-void kvm_riscv_gstage_free_pgd(struct kvm *kvm);
 bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);
 bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);
 

@@ -26,6 +26,12 @@
 /// The teardown of all tables moves to gstage_walk.c. It is the only user of
 /// the retired root, so it frees tables without mmu_lock, and without a fence
 /// or an RCU callback for each, and reschedules on the way.
+// File: arch/riscv/include/asm/kvm_host.h
+// Hunks: - 1
+// Applied: - !\bkvm_riscv_gstage_free_pgd\b
+// File: arch/riscv/kvm/vm.c
+// Hunks: - 1
+// Applied: - "gstage_walk\.h"
 // File: arch/riscv/kvm/mmu.c
 // Hunks: gstage_level_to_page_size 1
 // Hunks: enum gstage_op 1
@@ -52,6 +58,20 @@ identifier f = {
 };
 @@
 -T f(...) { ... }
+
+@@
+@@
+-void kvm_riscv_gstage_free_pgd(struct kvm *kvm);
+
+@vm@
+@@
+ kvm_arch_init_vm(...) { ... }
+
+@depends on vm@
+@@
+ #include <linux/kvm_host.h>
++
++#include "gstage_walk.h"
 
 @@
 @@
