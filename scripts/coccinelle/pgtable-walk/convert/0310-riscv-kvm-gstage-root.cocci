@@ -19,13 +19,25 @@
 // Hunks: struct kvm_arch 1
 // Applied: - linux/pgtable_root\.h
 // Applied: struct kvm_arch \bgstage_root\b
-// File: arch/riscv/kvm/mmu.c
+// File 6.12: arch/riscv/kvm/mmu.c
 // Hunks: - 1
 // Hunks: kvm_riscv_gstage_alloc_pgd 1
 // Hunks: kvm_riscv_gstage_free_pgd 2
 // Applied: - "gstage_walk\.h"
 // Applied: kvm_riscv_gstage_alloc_pgd \bgstage_publish_root\b
 // Applied: kvm_riscv_gstage_free_pgd \bpgtable_root_retire\b
+// File 7.3: arch/riscv/kvm/mmu.c
+// Hunks: - 1
+// Hunks: kvm_riscv_mmu_alloc_pgd 1
+// Hunks: kvm_riscv_mmu_free_pgd 2
+// Applied: - "gstage_walk\.h"
+// Applied: kvm_riscv_mmu_alloc_pgd \bgstage_publish_root\b
+// Applied: kvm_riscv_mmu_free_pgd \b(pgtable_root_retire|kvm_riscv_gstage_free_pgd)\b
+// File 7.3: arch/riscv/kvm/vm.c
+// Hunks: - 1
+// Hunks: kvm_vm_ioctl_enable_cap 1
+// Applied: - "gstage_walk\.h"
+// Applied: kvm_vm_ioctl_enable_cap \bgstage_publish_root\b
 
 @@
 @@
@@ -48,6 +60,12 @@
 +#include "gstage_walk.h"
 
 @@
+@@
+ #include <asm/kvm_nacl.h>
++
++#include "gstage_walk.h"
+
+@@
 identifier kvm, pgd_page;
 @@
  kvm_riscv_gstage_alloc_pgd(struct kvm *kvm)
@@ -55,6 +73,18 @@ identifier kvm, pgd_page;
  	...
  	kvm->arch.pgd_phys = page_to_phys(pgd_page);
 +	gstage_publish_root(kvm, gstage_pgd_levels);
+ 	...
+ }
+
+@@
+identifier kvm;
+expression levels;
+@@
+ kvm_riscv_mmu_alloc_pgd(struct kvm *kvm)
+ {
+ 	...
+ 	kvm->arch.pgd_levels = levels;
++	gstage_publish_root(kvm, levels);
  	...
  }
 
@@ -71,3 +101,43 @@ identifier kvm, pgd;
 +		return;
  	...
  }
+
+@@
+identifier kvm, gstage, pgd, flush;
+@@
+ kvm_riscv_mmu_free_pgd(struct kvm *kvm)
+ {
+-	struct kvm_gstage gstage;
++	struct pgtable_walk_tree tree = pgtable_root_retire(&kvm->arch.gstage_root);
++	struct kvm_gstage gstage;
+ 	void *pgd = NULL;
+-	bool flush = false;
++	bool flush = false;
++
++	if (!tree.table)
++		return;
+ 	...
+ }
+
+@levels@
+identifier kvm, levels, r;
+expression busy, error;
+@@
+ kvm_vm_ioctl_enable_cap(struct kvm *kvm, ...)
+ {
+ 	<+...
+ 	if (busy)
+ 		r = error;
+ 	else
+ 		kvm->arch.pgd_levels = levels;
++	/* Nothing is mapped, and without a slot no walk comes here. */
++	if (!r)
++		gstage_publish_root(kvm, levels);
+ 	...+>
+ }
+
+@depends on levels@
+@@
+ #include <asm/kvm_mmu.h>
++
++#include "gstage_walk.h"

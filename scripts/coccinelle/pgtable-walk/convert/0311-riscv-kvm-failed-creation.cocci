@@ -10,9 +10,21 @@
 /// does nothing if ->release() was there first.
 // File: arch/riscv/kvm/vm.c
 // Hunks: kvm_arch_destroy_vm 1
-// Applied: kvm_arch_destroy_vm \bkvm_riscv_gstage_free_pgd\b
+// Applied: kvm_arch_destroy_vm \bkvm_riscv_(gstage|mmu)_free_pgd\b
+
+@init@
+identifier free_pgd = { kvm_riscv_gstage_free_pgd, kvm_riscv_mmu_free_pgd };
+identifier kvm;
+@@
+ kvm_arch_init_vm(struct kvm *kvm, ...)
+ {
+ 	<+...
+ 	free_pgd(kvm);
+ 	...+>
+ }
 
 @@
+identifier init.free_pgd;
 identifier kvm;
 @@
  kvm_arch_destroy_vm(struct kvm *kvm)
@@ -20,6 +32,6 @@ identifier kvm;
  	...
  	kvm_riscv_aia_destroy_vm(kvm);
 +
-+	kvm_riscv_gstage_free_pgd(kvm);
++	free_pgd(kvm);
  	...
  }

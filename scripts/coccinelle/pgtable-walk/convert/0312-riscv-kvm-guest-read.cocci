@@ -25,7 +25,16 @@
 // Applied: kvm_riscv_vcpu_unpriv_read \bkvm_riscv_guest_read_begin\b
 // Applied: kvm_riscv_vcpu_unpriv_read \bkvm_riscv_guest_read_end\b
 
+@reads@
 @@
+ kvm_riscv_vcpu_unpriv_read(...) { ... }
+
+@trace depends on reads@
+@@
++#include "guest_read.h"
+ #include "trace.h"
+
+@depends on !trace@
 @@
  #include <asm/insn-def.h>
 +

@@ -17,9 +17,15 @@
 /// holds, and compares that with the VMID before it reads guest memory. So
 /// write the VMID and the request to load hgatp first, then the version with
 /// release order, and read the version with acquire order.
-// File: arch/riscv/kvm/mmu.c
+// File 6.12: arch/riscv/kvm/mmu.c
 // Hunks: kvm_riscv_gstage_update_hgatp 1
 // Applied: kvm_riscv_gstage_update_hgatp \bgstage_hgatp_vmid\b
+// File 7.3: arch/riscv/kvm/gstage.c
+// Hunks: gstage_tlb_flush 1
+// Applied: gstage_tlb_flush !\bgstage->vmid\);
+// File 7.3: arch/riscv/kvm/mmu.c
+// Hunks: kvm_riscv_mmu_update_hgatp 1
+// Applied: kvm_riscv_mmu_update_hgatp \bgstage_hgatp_vmid\b
 // File: arch/riscv/kvm/vcpu.c
 // Hunks: kvm_riscv_check_vcpu_requests 2
 // Applied: kvm_riscv_check_vcpu_requests UPDATE_HGATP, vcpu\)\) \{
@@ -30,9 +36,10 @@
 // Applied: kvm_riscv_gstage_vmid_update \bsmp_store_release\b
 
 @@
+identifier f = { kvm_riscv_gstage_update_hgatp, kvm_riscv_mmu_update_hgatp };
 identifier vcpu, k;
 @@
- kvm_riscv_gstage_update_hgatp(struct kvm_vcpu *vcpu)
+ f(struct kvm_vcpu *vcpu)
  {
  	<...
 -	READ_ONCE(k->vmid.vmid)
@@ -41,19 +48,37 @@ identifier vcpu, k;
  }
 
 @@
-identifier vcpu;
+identifier vcpu, update_hgatp;
+identifier fence = { kvm_riscv_hfence_gvma_vmid_all_process, kvm_riscv_tlb_flush_process };
+expression whole;
 @@
  kvm_riscv_check_vcpu_requests(struct kvm_vcpu *vcpu)
  {
  	<+...
 -	if (kvm_check_request(KVM_REQ_UPDATE_HGATP, vcpu))
--		kvm_riscv_gstage_update_hgatp(vcpu);
+-		update_hgatp(vcpu);
 +	if (kvm_check_request(KVM_REQ_UPDATE_HGATP, vcpu)) {
-+		kvm_riscv_gstage_update_hgatp(vcpu);
++		update_hgatp(vcpu);
 +		/* Of what was cached for those who had this VMID before. */
-+		kvm_riscv_hfence_gvma_vmid_all_process(vcpu);
++		fence(vcpu);
 +	}
+ 	...
+ 	if (kvm_check_request(whole, vcpu))
+ 		fence(vcpu);
  	...+>
+ }
+
+@@
+identifier gstage;
+@@
+ gstage_tlb_flush(struct kvm_gstage *gstage, ...)
+ {
+ 	<...
+ 	kvm_riscv_hfence_gvma_vmid_gpa(gstage->kvm, ...,
+-				       gstage->vmid
++				       READ_ONCE(gstage->kvm->arch.vmid.vmid)
+ 				      );
+ 	...>
  }
 
 @@

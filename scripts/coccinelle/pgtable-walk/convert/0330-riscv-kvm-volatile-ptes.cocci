@@ -10,21 +10,27 @@
 ///    find it see it zeroed; this pairs with the address dependency in walks;
 ///  - replace the final entry by xchg, so that no cmpxchg of an aging walk
 ///    gets in between, and look at the new value to decide about a flush.
-// File: arch/riscv/kvm/mmu.c
+// File 6.12: arch/riscv/kvm/mmu.c
 // Hunks: gstage_set_pte 5
 // Applied: gstage_set_pte \bgstage_link_table\b
 // Applied: gstage_set_pte \bgstage_xchg_pte\b
+// File 7.3: arch/riscv/kvm/gstage.c
+// Hunks: kvm_riscv_gstage_get_leaf 2
+// Hunks: kvm_riscv_gstage_set_pte 6
+// Applied: kvm_riscv_gstage_get_leaf \bpte = ptep_get\(ptep\)
+// Applied: kvm_riscv_gstage_set_pte \bgstage_link_table\b
+// Applied: kvm_riscv_gstage_set_pte \bgstage_xchg_pte\b
 
 @@
-typedef gpa_t, pte_t;
-identifier kvm, level, pcache, addr, new_pte, next_ptep, ptep;
-expression table;
+typedef pte_t;
+identifier f = { gstage_set_pte, kvm_riscv_gstage_set_pte };
+identifier next_ptep, ptep;
+expression level, table;
 @@
- gstage_set_pte(struct kvm *kvm, u32 level, struct kvm_mmu_memory_cache *pcache, gpa_t addr,
-		const pte_t *new_pte)
+ f(...)
  {
  	...
- 	while (...) {
+ 	while (level) {
 +		pte_t pte = ptep_get(ptep);
 +
 -		if (gstage_pte_leaf(ptep))
@@ -45,11 +51,88 @@ expression table;
  		}
  		...
  	}
- 
+ 	...
+ }
+
+@@
+identifier new_pte, ptep;
+@@
+ gstage_set_pte(..., const pte_t *new_pte)
+ {
+ 	<+...
 -	set_pte(ptep, *new_pte);
 -	if (gstage_pte_leaf(ptep))
 +	gstage_xchg_pte(ptep, *new_pte);
 +	if (gstage_pte_leaf(new_pte))
  		gstage_remote_tlb_flush(...);
+ 	...+>
+ }
+
+@replace@
+identifier ptep, map, was_invalid;
+expression visible;
+expression list where;
+@@
+ kvm_riscv_gstage_set_pte(...)
+ {
+ 	<+...
+-	if (pte_val(*ptep) != pte_val(map->pte)) {
+-		bool was_invalid = !pte_val(*ptep);
+-		set_pte(ptep, map->pte);
++	old = gstage_xchg_pte(ptep, map->pte);
++	was_invalid = !pte_val(old);
++	if (pte_val(old) != pte_val(map->pte)) {
+ 		if (
+-		    gstage_pte_leaf(ptep)
++		    gstage_pte_leaf(&map->pte)
+ 		    && visible)
+ 			gstage_tlb_flush(where);
+ 	}
+ 	...+>
+ }
+
+@depends on replace@
+identifier replace.ptep, replace.was_invalid;
+expression entry;
+@@
+ kvm_riscv_gstage_set_pte(...)
+ {
  	...
+ 	pte_t *ptep = entry;
++	bool was_invalid;
++	pte_t old;
+ 	... when any
+ }
+
+@@
+identifier ptep;
+@@
+ kvm_riscv_gstage_get_leaf(...)
+ {
+ 	<+...
+-	while (ptep && pte_val(ptep_get(ptep))) {
++	while (ptep) {
++		pte_t pte = ptep_get(ptep);
++
++		if (!pte_val(pte))
++			break;
++
+-		if (gstage_pte_leaf(ptep)) {
++		if (gstage_pte_leaf(&pte)) {
+ 			...
+ 		}
+ 		...
+ 	}
+ 	...+>
+ }
+
+@@
+identifier ptep;
+@@
+ kvm_riscv_gstage_get_leaf(...)
+ {
+ 	<+...
+-	ptep = (pte_t *)gstage_pte_page_vaddr(ptep_get(ptep));
++	ptep = (pte_t *)gstage_pte_page_vaddr(pte);
+ 	...+>
  }

@@ -5,9 +5,12 @@
 /// to hugetlbfs memory that was mapped before finds the huge leaf, gets
 /// -EEXIST, and KVM_RUN fails. Unmap the leaf and go on: the rest of what it
 /// maps faults in again, page by page.
-// File: arch/riscv/kvm/mmu.c
+// File 6.12: arch/riscv/kvm/mmu.c
 // Hunks: gstage_set_pte 1
 // Applied: gstage_set_pte !EEXIST
+// File 7.3: arch/riscv/kvm/gstage.c
+// Hunks: kvm_riscv_gstage_set_pte 1
+// Applied: kvm_riscv_gstage_set_pte !EEXIST
 
 @@
 typedef gpa_t, pte_t;
@@ -23,6 +26,25 @@ identifier kvm, level, pcache, addr, new_pte, current_level;
 -			return -EEXIST;
 +		if (gstage_pte_leaf(&pte)) {
 +			gstage_unmap_entry(kvm, current_level, addr);
++			pte = __pte(0);
++		}
+ 		...
+ 	}
+ 	...
+ }
+
+@@
+identifier gstage, map, current_level;
+@@
+ kvm_riscv_gstage_set_pte(struct kvm_gstage *gstage, ..., const struct kvm_gstage_mapping *map)
+ {
+ 	...
+ 	while (current_level != map->level) {
+ 		...
+-		if (gstage_pte_leaf(&pte))
+-			return -EEXIST;
++		if (gstage_pte_leaf(&pte)) {
++			gstage_unmap_entry(gstage->kvm, current_level, map->addr);
 +			pte = __pte(0);
 +		}
  		...

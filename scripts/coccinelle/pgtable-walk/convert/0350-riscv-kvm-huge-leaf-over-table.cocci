@@ -7,9 +7,12 @@
 /// cached from it, as a fence by address only covers leaf entries. Unmap what
 /// is below the entry first. That frees the table after a fence of the VMID
 /// and a grace period.
-// File: arch/riscv/kvm/mmu.c
+// File 6.12: arch/riscv/kvm/mmu.c
 // Hunks: gstage_set_pte 1
 // Applied: gstage_set_pte PGTABLE_WALK_TABLE
+// File 7.3: arch/riscv/kvm/gstage.c
+// Hunks: kvm_riscv_gstage_set_pte 1
+// Applied: kvm_riscv_gstage_set_pte PGTABLE_WALK_TABLE
 
 @@
 typedef gpa_t, pte_t;
@@ -22,5 +25,17 @@ identifier kvm, level, pcache, addr, new_pte, ptep;
 +	if (gstage_entry_kind(ptep, level) == PGTABLE_WALK_TABLE)
 +		gstage_unmap_entry(kvm, level, addr);
  	gstage_xchg_pte(ptep, *new_pte);
+ 	...
+ }
+
+@@
+identifier gstage, map, ptep, old;
+@@
+ kvm_riscv_gstage_set_pte(struct kvm_gstage *gstage, ..., const struct kvm_gstage_mapping *map)
+ {
+ 	...
++	if (gstage_entry_kind(ptep, map->level) == PGTABLE_WALK_TABLE)
++		gstage_unmap_entry(gstage->kvm, map->level, map->addr);
+ 	old = gstage_xchg_pte(ptep, map->pte);
  	...
  }

@@ -13,6 +13,7 @@
 /// 32-bit kernels use the same walk, under mmu_lock.
 // File: arch/riscv/kvm/mmu.c
 // Hunks: gstage_get_leaf_entry 1
+// Hunks 7.3: gstage_get_leaf_entry 0
 // Hunks: kvm_age_gfn 1
 // Hunks: kvm_test_age_gfn 1
 // Applied: - !\b(gstage_get_leaf_entry|kvm_(test_)?age_gfn)\b
