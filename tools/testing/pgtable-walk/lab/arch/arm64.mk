@@ -4,6 +4,7 @@
 arm64_CROSS        := aarch64-linux-gnu-
 arm64_PACKAGES     := aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	qemu-system-aarch64:qemu-system-arm
+arm64_TESTS_6.12 := aarch64
 arm64_IMAGE        := arch/arm64/boot/Image
 arm64_MACHINES     := vhe nvhe 64k
 arm64_vhe_QEMU     := qemu-system-aarch64 -M virt,virtualization=on,gic-version=3 -cpu max

@@ -5,6 +5,7 @@
 # page_idle misses the last pages of an odd end.
 x86_CROSS          :=
 x86_PACKAGES       := libc6-dev qemu-system-x86_64:qemu-system-x86
+x86_TESTS_6.12 := x86_64
 x86_IMAGE          := arch/x86/boot/bzImage
 x86_MACHINES       := npt tdp0 shadow module
 x86_debug_MACHINES := npt5 tdp0
