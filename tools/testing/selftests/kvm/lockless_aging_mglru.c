@@ -200,6 +200,17 @@ static unsigned long tables_found(void)
 	return found;
 }
 
+/* A pass to where the filter says, for which reclaim must have made room. */
+static void age_by_filter(void)
+{
+	struct la_lru lru = la_lru_read(la_own_group);
+	const unsigned long seq = lru.gens[lru.nr - 1].seq;
+
+	la_lru_age_group(la_own_group, false);
+	lru = la_lru_read(la_own_group);
+	CHECK(lru.gens[lru.nr - 1].seq == seq + 1);
+}
+
 /*
  * Passes over a guest whose tables of the host are old, but were young before.  Without
  * a guest, or if that is not to be asked, nothing young can be in such a table.
@@ -214,14 +225,14 @@ static unsigned long tables_found_if_old(uint64_t pages, bool consulted)
 	la_consult(consulted);
 	la_use_in_host(mem, pages);
 	la_lru_age();
-	la_lru_evict(1);
+	la_lru_evict(pages);
 	/* Now the tables are in the filter, and their own entries become old. */
 	la_use_in_host(mem, pages);
-	la_lru_age_group(la_own_group, false);
-	la_lru_evict(1);
+	age_by_filter();
+	la_lru_evict(pages);
 	la_use(&v, pages);
 	found = tables_found();
-	la_lru_age_group(la_own_group, false);
+	age_by_filter();
 	found = tables_found() - found;
 	la_consult(true);
 	la_vm_free(&v);
@@ -433,17 +444,6 @@ static void slots_that_share_a_table(void)
 	la_lru_age();
 	CHECK(!la_young_in_guest(&v, mem, 0, pages));
 	la_vm_free(&v);
-}
-
-/* A pass to where the filter says, for which reclaim must have made room. */
-static void age_by_filter(void)
-{
-	struct la_lru lru = la_lru_read(la_own_group);
-	const unsigned long seq = lru.gens[lru.nr - 1].seq;
-
-	la_lru_age_group(la_own_group, false);
-	lru = la_lru_read(la_own_group);
-	CHECK(lru.gens[lru.nr - 1].seq == seq + 1);
 }
 
 /* Without force_scan a pass goes to where the last one found enough that was young. */

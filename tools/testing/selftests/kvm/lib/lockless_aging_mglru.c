@@ -202,22 +202,12 @@ void la_trace_begin(const char *event)
 	la_write(event, "1");
 }
 
-/* All of a file that gives a part at a time. */
+/* All of a file, until the next call. */
 char *la_read_all(const char *path)
 {
 	static char text[1 << 18];
-	int fd = open(path, O_RDONLY);
-	size_t len = 0;
-	ssize_t ret;
 
-	TEST_ASSERT(fd >= 0, "Cannot open %s: %s", path, strerror(errno));
-	do {
-		ret = read(fd, text + len, sizeof(text) - 1 - len);
-		TEST_ASSERT(ret >= 0, "Cannot read %s: %s", path, strerror(errno));
-		len += ret;
-	} while (ret);
-	text[len] = '\0';
-	close(fd);
+	TEST_ASSERT(la_read(path, text, sizeof(text)), "Cannot read %s", path);
 	return text;
 }
 
