@@ -27,10 +27,11 @@
 #include <asm/virt.h>
 
 #include "stage2_format.h"
+#include "stage2_owner.h"
 
 /*
- * With protected KVM, mmu_lock as before: guests run on tables that the kernel manages there
- * as well, but aging those without the lock is untested.
+ * With protected KVM, mmu_lock as before: to age the guests there without it is untested
+ * where the kernel has their page tables, and impossible where EL2 has.
  */
 bool kvm_arch_can_age_lockless(struct kvm *kvm)
 {
@@ -46,6 +47,11 @@ static noinline void stage2_age(const struct pgtable_walk_tree *tree, struct pgt
 void kvm_arch_age(struct kvm *kvm, const struct kvm_memory_slot *slot, struct pgtable_age *age)
 {
 	struct pgtable_walk_tree tree;
+
+	if (stage2_owned_by_el2()) {
+		stage2_age_by_el2(kvm, age);
+		return;
+	}
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.mmu.root, false);

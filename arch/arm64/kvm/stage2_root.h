@@ -10,6 +10,8 @@
 #include <asm/kvm_mmu.h>
 #include <asm/kvm_pgtable.h>
 
+#include "stage2_owner.h"
+
 /* Concatenated tables are one large root: its size follows from the address width. */
 static inline void stage2_publish_root(struct kvm_s2_mmu *mmu)
 {
@@ -27,11 +29,13 @@ static inline void stage2_publish_root(struct kvm_s2_mmu *mmu)
  * uses the root or what it leads to, in software or by having loaded it for a TLB flush,
  * and nothing will.  Another caller must not touch mmu->pgt, for the first may still wait.
  *
- * The root of a nested guest's MMU is never published, and its pgt goes under mmu_lock.
+ * No root is published of a nested guest's MMU, nor where EL2 owns the tables: all callers
+ * go on then, and one finds pgt under mmu_lock.
  */
 static inline bool stage2_retire_root(struct kvm *kvm, struct kvm_s2_mmu *mmu)
 {
-	return kvm_is_nested_s2_mmu(kvm, mmu) || pgtable_root_retire(&mmu->root).table;
+	return kvm_is_nested_s2_mmu(kvm, mmu) || stage2_owned_by_el2() ||
+	       pgtable_root_retire(&mmu->root).table;
 }
 
 /*

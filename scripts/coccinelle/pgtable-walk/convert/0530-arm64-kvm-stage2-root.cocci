@@ -17,6 +17,10 @@
 /// Shadow stage 2s of nested guests are not aged, so don't publish their
 /// roots. All MMUs of a VM cost one grace period.
 ///
+/// Where EL2 owns the stage 2 of protected KVM's guests, the kernel has no
+/// tables for them and publishes no root: mmu_lock protects what it has
+/// instead.
+///
 /// A TLB flush uses the root as well: it loads VTTBR_EL2 with it, and hardware
 /// may walk from there. clear_flush_young() flushes after the walk, without
 /// mmu_lock if the walk had none. So flush in a read-side section, too, and

@@ -6,19 +6,19 @@
 /// meanwhile. So don't take mmu_lock to query or clear the accessed state, and
 /// use the shared walker.
 ///
-/// Remove stage2_age_walker(). It stored a value under the lock that it had
-/// read before, and only a single test kept it from writing to the invalid
-/// entry of a break-before-make sequence.
+/// Keep stage2_age_walker() only where EL2 ages the guests of protected KVM
+/// with it, under a lock of its own. For others it is gone: it stored a value
+/// under mmu_lock that it had read before, and only a single test kept it from
+/// writing to the invalid entry of a break-before-make sequence.
 ///
-/// Protected KVM (kvm-arm.mode=protected) does not change who owns a guest's
-/// stage 2: in 6.12 the host still builds it, in page tables, and hardware
-/// walks those. Age all VMs there by the same walk, but with mmu_lock held for
-/// write, as before. This is untested: QEMU 7.2 does not get that far, with
-/// stock 6.12 neither.
-// File: arch/arm64/include/asm/kvm_pgtable.h
+/// With protected KVM (kvm-arm.mode=protected), age all VMs with mmu_lock held
+/// for write, as before: by the same walk where the kernel still builds the
+/// page tables that hardware walks, and by hypercalls where EL2 does. This is
+/// untested: QEMU 7.2 does not get that far, with stock 6.12 neither.
+// File 6.12: arch/arm64/include/asm/kvm_pgtable.h
 // Hunks: - 1
 // Applied: - !\bkvm_pgtable_stage2_test_clear_young\b
-// File: arch/arm64/kvm/hyp/pgtable.c
+// File 6.12: arch/arm64/kvm/hyp/pgtable.c
 // Hunks: struct stage2_age_data 1
 // Hunks: stage2_age_walker 1
 // Hunks: kvm_pgtable_stage2_test_clear_young 1
