@@ -7,7 +7,7 @@
 
 #include <linux/kvm_host.h>
 
-#ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
+#ifdef CONFIG_KVM_GENERIC_AGING
 #include <linux/mmu_notifier_age.h>
 
 /*
@@ -29,9 +29,14 @@ static inline bool kvm_age_lockless(struct kvm *kvm)
 	return READ_ONCE(kvm_lockless_aging) && kvm_arch_can_age_lockless(kvm);
 }
 
+bool kvm_age_wanted(const struct mmu_notifier_age *age, u64 *start, u64 *end);
 bool kvm_age_gfn_batch(struct kvm *kvm, struct kvm_gfn_range *range);
 #else
-static inline bool kvm_age_lockless(struct kvm *kvm) { return false; }
-#endif /* CONFIG_KVM_MMU_LOCKLESS_AGING */
+/* An architecture that has handlers of its own and selects this never takes mmu_lock in them. */
+static inline bool kvm_age_lockless(struct kvm *kvm)
+{
+	return IS_ENABLED(CONFIG_KVM_MMU_LOCKLESS_AGING);
+}
+#endif /* CONFIG_KVM_GENERIC_AGING */
 
 #endif /* _KVM_LOCKLESS_AGING_H */

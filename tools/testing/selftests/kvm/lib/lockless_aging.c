@@ -69,7 +69,7 @@ const char *la_missing(void)
 	if (access("/dev/kvm", R_OK | W_OK))
 		return "/dev/kvm";
 	if (access(LA_SWITCH, W_OK))
-		return LA_SWITCH " (CONFIG_KVM_MMU_LOCKLESS_AGING)";
+		return LA_SWITCH " (CONFIG_KVM_GENERIC_AGING)";
 	if (access(LA_STATS, W_OK))
 		return LA_STATS " (debugfs mounted, CONFIG_PGTABLE_WALK)";
 	if (access(LA_AGE, W_OK))
