@@ -50,6 +50,33 @@ bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 }
 
 /**
+ * kvm_age_wanted() - where the wanted parts of a query begin and end
+ * @age: the query
+ * @start: set to the address of the first wanted part
+ * @end: set to the address after the last one
+ *
+ * One walk from the first to the last, which skips what is not wanted, costs less than one for
+ * each run of wanted parts.
+ *
+ * Return: true if there is a wanted part.
+ */
+bool kvm_age_wanted(const struct mmu_notifier_age *age, u64 *start, u64 *end)
+{
+	unsigned long first = 0, last = age->nr - 1;
+
+	if (age->want) {
+		first = find_first_bit(age->want, age->nr);
+		last = find_last_bit(age->want, age->nr);
+		if (first >= age->nr)
+			return false;
+	}
+
+	*start = age->start + (first << age->shift);
+	*end = age->start + ((last + 1) << age->shift);
+	return true;
+}
+
+/**
  * kvm_age_gfn_batch() - test, or make old, parts of a range of guest memory
  * @kvm: the VM
  * @range: guest frames, all of one memslot; @range->arg.age says which parts of them the

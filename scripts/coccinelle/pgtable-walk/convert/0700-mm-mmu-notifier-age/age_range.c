@@ -7,9 +7,9 @@ int __mmu_notifier_age_range(struct mm_struct *mm, const struct mmu_notifier_age
 	int id, ret = 0;
 
 	id = srcu_read_lock(&srcu);
-	hlist_for_each_entry_rcu(subscription,
-				 &mm->notifier_subscriptions->list, hlist,
-				 srcu_read_lock_held(&srcu)) {
+	hlist_for_each_entry_srcu(subscription,
+				  &mm->notifier_subscriptions->list, hlist,
+				  srcu_read_lock_held(&srcu)) {
 		ret = mmu_notifier_age_one(subscription, mm, age);
 		if (ret)
 			break;

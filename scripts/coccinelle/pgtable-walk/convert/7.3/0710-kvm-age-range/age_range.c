@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-#ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
+#ifdef CONFIG_KVM_GENERIC_AGING
 static int kvm_mmu_notifier_age_range(struct mmu_notifier *mn, struct mm_struct *mm,
 				      const struct mmu_notifier_age *age)
 {
@@ -11,26 +11,18 @@ static int kvm_mmu_notifier_age_range(struct mmu_notifier *mn, struct mm_struct 
 		.on_lock	= (void *)kvm_null_fn,
 		.lockless	= true,
 	};
-	unsigned long first = 0, end = age->nr;
 
 	if (!kvm_age_lockless(kvm))
 		return -EOPNOTSUPP;
 
-	/* One walk, which skips what is not wanted, costs less than one for each run of parts. */
-	if (age->want) {
-		first = find_first_bit(age->want, age->nr);
-		if (first >= age->nr)
-			return 0;
-		end = find_last_bit(age->want, age->nr) + 1;
-	}
+	if (!kvm_age_wanted(age, &range.start, &range.end))
+		return 0;
 
-	range.start = age->start + (first << age->shift);
-	range.end = age->start + (end << age->shift);
 	if (age->clear)
 		trace_kvm_age_hva(range.start, range.end);
 	else
 		trace_kvm_test_age_hva(range.start);
-	__kvm_handle_hva_range(kvm, &range);
+	kvm_handle_hva_range(kvm, &range);
 	return 0;
 }
 #else
