@@ -7,7 +7,7 @@
  * race with aging threads, as those of lockless_aging_stress do.
  */
 #include "lockless_aging_race.h"
-#include "svm_util.h"
+#include "lockless_aging_svm.h"
 
 #ifndef KVM_X86_QUIRK_SLOT_ZAP_ALL
 #define KVM_X86_QUIRK_SLOT_ZAP_ALL	BIT(7)
@@ -156,9 +156,18 @@ static void test_smm_pages_aged_by_batch(void)
 #define ALIAS_TABLES_GPA LA_TABLE_GPA(10)
 #define ALIAS_GPA	LA_TABLE_GPA(4)
 
-/* Nested page tables: the root, one table below it, four below that, then the aliases'. */
-#define NPT_PAGES	(6 + NR_ALIASES)
-#define NPT_TABLE	(PTE_PRESENT_MASK | PTE_WRITABLE_MASK | PTE_USER_MASK)
+#define PT_PRESENT	BIT_ULL(0)
+#define PT_WRITABLE	BIT_ULL(1)
+#define PT_USER		BIT_ULL(2)
+#define PT_LARGE	BIT_ULL(7)
+
+/*
+ * Nested page tables: the root, one table below it, four below that, then the aliases', and
+ * last a root with one more level.
+ */
+#define NPT_PAGES	(7 + NR_ALIASES)
+#define NPT_ROOT5	(6 + NR_ALIASES)
+#define NPT_TABLE	(PT_PRESENT | PT_WRITABLE | PT_USER)
 
 struct alias_vm {
 	struct la_vm v;
@@ -194,17 +203,11 @@ static void l2_main(void)
 
 static void l1_main(struct svm_test_data *svm, uint64_t npt, void *stack)
 {
-	struct vmcb_control_area *ctrl = &svm->vmcb->control;
-
-	generic_svm_setup(svm, l2_main, stack);
-	if (npt) {
-		ctrl->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
-		ctrl->nested_cr3 = npt;
-	}
+	la_svm_setup(svm, l2_main, stack, npt);
 
 	for (;;) {
 		run_guest(svm->vmcb, svm->vmcb_gpa);
-		GUEST_ASSERT_EQ(ctrl->exit_code, SVM_EXIT_VMMCALL);
+		GUEST_ASSERT_EQ(svm->vmcb->control.exit_code, SVM_EXIT_VMMCALL);
 		/* The length of VMMCALL */
 		svm->vmcb->save.rip += 3;
 	}
@@ -220,19 +223,25 @@ static uint64_t *make_npt(struct la_vm *v, uint32_t slot, uint64_t gpa)
 	for (i = 0; i < 4; i++)
 		npt[512 + i] = (gpa + PAGES(2 + i)) | NPT_TABLE;
 	for (i = 0; i < 4 * 512; i++)
-		pd[i] = i * SZ_2M | NPT_TABLE | PTE_LARGE_MASK;
+		pd[i] = i * SZ_2M | NPT_TABLE | PT_LARGE;
+	npt[NPT_ROOT5 * 512] = gpa | NPT_TABLE;
 	la_add_slot(v, slot, 0, gpa, gpa, npt, PAGES(NPT_PAGES));
 	return npt;
 }
 
-/* vCPU 0 becomes L1, with a guest that does what the vCPU would do; 0: no nested paging */
+/*
+ * vCPU 0 becomes L1, with a guest that does what the vCPU would do; 0: no nested paging. Nested
+ * page tables have as many levels as L1's own.
+ */
 static void nest(struct la_vm *v, uint64_t npt_gpa)
 {
 	struct kvm_vm *vm = v->vm;
-	vm_vaddr_t svm, stack;
+	uint64_t svm, stack;
 
 	vcpu_alloc_svm(vm, &svm);
-	stack = vm_vaddr_alloc(vm, PAGES(4), KVM_UTIL_MIN_VADDR) + PAGES(4) - 8;
+	stack = la_guest_alloc(vm, PAGES(4)) + PAGES(4) - 8;
+	if (npt_gpa && la_guest_levels(vm) == 5)
+		npt_gpa += PAGES(NPT_ROOT5);
 
 	vcpu_arch_set_entry_point(v->vcpus[0], l1_main);
 	vcpu_args_set(v->vcpus[0], 3, svm, npt_gpa, stack);
@@ -292,12 +301,12 @@ static void alias_vm_create(struct alias_vm *a)
 	la_vm_create(v, 2);
 	a->mem = la_alloc(PAGES(ALIAS_PAGES));
 	a->out = la_add_out(v, 0);
-	a->pte_flags = PTE_PRESENT_MASK | PTE_WRITABLE_MASK;
+	a->pte_flags = PT_PRESENT | PT_WRITABLE;
 	la_add_slot(v, LA_SLOT, 0, ALIAS_GPA, ALIAS_GPA, a->mem, PAGES(ALIAS_PAGES));
 	if (nested) {
 		nest(v, ALIAS_TABLES_GPA);
 		npt = make_npt(v, LA_SLOT + 1, ALIAS_TABLES_GPA);
-		a->pte_flags |= PTE_USER_MASK;
+		a->pte_flags |= PT_USER;
 	}
 
 	for (i = 0; i < NR_ALIASES; i++) {
@@ -312,7 +321,7 @@ static void alias_vm_create(struct alias_vm *a)
 				ptes[page] = (ALIAS_GPA + PAGES(page)) | a->pte_flags;
 		} else {
 			virt_map(v->vm, gva, ALIAS_GPA, ALIAS_PAGES);
-			ptes = vm_get_page_table_entry(v->vm, gva);
+			ptes = la_guest_pte(v->vm, gva);
 			a->pte_gva[i] = ALIAS_TABLES_GPA + PAGES(i);
 			virt_map(v->vm, a->pte_gva[i], addr_hva2gpa(v->vm, ptes), 1);
 		}

@@ -234,7 +234,7 @@ void la_vm_create_mode(struct la_vm *v, int nr_vcpus, int mode)
 	v->step = LA_PAGE_SIZE;
 	for (i = 0; i < nr_vcpus; i++)
 		vcpu_args_set(v->vcpus[i], 1, (uint64_t)i);
-	v->cmds = addr_gva2hva(v->vm, (vm_vaddr_t)&la_cmds);
+	v->cmds = addr_gva2hva(v->vm, (uintptr_t)&la_cmds);
 
 	v->flush_page = la_alloc(LA_PAGE_SIZE);
 	la_add_slot(v, LA_FLUSH_SLOT, 0, LA_FLUSH_GPA, LA_FLUSH_GPA, v->flush_page, LA_PAGE_SIZE);
