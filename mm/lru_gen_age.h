@@ -22,9 +22,12 @@
 #include <linux/mmu_notifier.h>
 #include <linux/mmu_notifier_age.h>
 
+#include "internal.h"
+
 #ifdef CONFIG_MMU_NOTIFIER_AGE
 /* Entries in one query: a page table with pages of 4K; larger tables take several queries. */
 #define LRU_GEN_AGE_BITS	512UL
+#define LRU_GEN_AGE_SEVERAL	(PTRS_PER_PTE > LRU_GEN_AGE_BITS)
 
 enum lru_gen_age_query {
 	LRU_GEN_AGE_NONE,	/* there is no secondary MMU, or they are not to be queried */
@@ -110,9 +113,7 @@ static inline void lru_gen_age_start(struct lru_gen_age *age, struct mm_struct *
 static inline void lru_gen_age_next(struct lru_gen_age *age, struct mm_struct *mm,
 				    unsigned long addr, unsigned long end)
 {
-	const bool may_be_more = PTRS_PER_PTE > LRU_GEN_AGE_BITS;
-
-	if (!may_be_more || addr != mmu_notifier_age_end(&age->range))
+	if (!LRU_GEN_AGE_SEVERAL || addr < mmu_notifier_age_end(&age->range))
 		return;
 
 	lru_gen_age_finish(age, mm);
@@ -125,11 +126,15 @@ static inline unsigned int lru_gen_age_bit(const struct lru_gen_age *age, unsign
 	return (addr - age->range.start) >> shift;
 }
 
-/* Is a huge entry so far from the start of the query that it has no bit there? */
+/*
+ * Is the last of a run of entries so far from the start of the query that it has no bit there?
+ * It may be with huge entries, and with runs where tables take several queries.
+ */
 static inline bool lru_gen_age_beyond(const struct lru_gen_age *age, unsigned long addr,
 				      unsigned int shift)
 {
-	return shift == PMD_SHIFT && addr >= mmu_notifier_age_end(&age->range);
+	return (LRU_GEN_AGE_SEVERAL || shift == PMD_SHIFT) &&
+	       addr >= mmu_notifier_age_end(&age->range);
 }
 
 /* Is an entry known to be old in both MMUs, so that the walk can skip it? */
@@ -143,40 +148,50 @@ static inline bool lru_gen_age_old(const struct lru_gen_age *age, unsigned long 
 	return !test_bit(lru_gen_age_bit(age, addr, shift), age->young);
 }
 
-/* Note that an entry which is young in either MMU is promoted. */
+/* Note that a run of entries is promoted, of which one is young in either MMU. */
 static inline void lru_gen_age_promote(struct lru_gen_age *age, unsigned long addr,
-				       unsigned int shift)
+				       unsigned int nr, unsigned int shift)
 {
-	__set_bit(lru_gen_age_bit(age, addr, shift), age->promoted);
+	const unsigned int bit = lru_gen_age_bit(age, addr, shift);
+
+	if (nr == 1)
+		__set_bit(bit, age->promoted);
+	else
+		bitmap_set(age->promoted, bit, nr);
 }
 
-/* Makes an entry old that is not known to be old; returns whether it was young. */
-static inline bool lru_gen_age_clear_pte(struct lru_gen_age *age, struct vm_area_struct *vma,
-					 unsigned long addr, pte_t *ptep)
+/*
+ * Make a run of entries old that map one folio, of which one is not known to be old; @young says
+ * if one is young in the host.  Returns whether one was young in either MMU.
+ */
+static inline bool lru_gen_age_clear_ptes(struct lru_gen_age *age, struct vm_area_struct *vma,
+					  unsigned long addr, pte_t *ptep, unsigned int nr,
+					  bool young)
 {
-	if (age->query == LRU_GEN_AGE_MANY) {
-		lru_gen_age_promote(age, addr, PAGE_SHIFT);
+	const unsigned long last = addr + (nr - 1UL) * PAGE_SIZE;
+
+	if (age->query == LRU_GEN_AGE_MANY && !lru_gen_age_beyond(age, last, PAGE_SHIFT)) {
+		lru_gen_age_promote(age, addr, nr, PAGE_SHIFT);
 		/* Most are young in the guest only: spare them the call. */
-		if (!pte_young(ptep_get(ptep)))
+		if (!young)
 			return true;
-	} else if (age->query == LRU_GEN_AGE_EACH) {
-		return ptep_clear_young_notify(vma, addr, ptep);
+	} else if (age->query != LRU_GEN_AGE_NONE) {
+		return test_and_clear_young_ptes_notify(vma, addr, ptep, nr);
 	}
 
-	ptep_test_and_clear_young(vma, addr, ptep);
+	test_and_clear_young_ptes(vma, addr, ptep, nr);
 	return true;
 }
 
 static inline bool lru_gen_age_clear_pmd(struct lru_gen_age *age, struct vm_area_struct *vma,
 					 unsigned long addr, pmd_t *pmdp)
 {
-	if (age->query == LRU_GEN_AGE_EACH ||
-	    (age->query == LRU_GEN_AGE_MANY && lru_gen_age_beyond(age, addr, PMD_SHIFT)))
-		return pmdp_clear_young_notify(vma, addr, pmdp);
+	if (age->query == LRU_GEN_AGE_MANY && !lru_gen_age_beyond(age, addr, PMD_SHIFT))
+		lru_gen_age_promote(age, addr, 1, PMD_SHIFT);
+	else if (age->query != LRU_GEN_AGE_NONE)
+		return pmdp_test_and_clear_young_notify(vma, addr, pmdp);
 
 	pmdp_test_and_clear_young(vma, addr, pmdp);
-	if (age->query == LRU_GEN_AGE_MANY)
-		lru_gen_age_promote(age, addr, PMD_SHIFT);
 	return true;
 }
 
@@ -192,10 +207,10 @@ struct lru_gen_age {
 
 #define lru_gen_wants_old_pte(mm)			mm_has_notifiers(mm)
 #define lru_gen_age_old(age, addr, young, shift)	false
-#define lru_gen_age_clear_pte(age, vma, addr, ptep)	\
-	((void)(age), ptep_clear_young_notify(vma, addr, ptep))
+#define lru_gen_age_clear_ptes(age, vma, addr, ptep, nr, young)	\
+	((void)(age), test_and_clear_young_ptes_notify(vma, addr, ptep, nr))
 #define lru_gen_age_clear_pmd(age, vma, addr, pmdp)	\
-	((void)(age), pmdp_clear_young_notify(vma, addr, pmdp))
+	((void)(age), pmdp_test_and_clear_young_notify(vma, addr, pmdp))
 #define lru_gen_age_start(age, mm, consult, addr, end)	do { } while (0)
 #define lru_gen_age_next(age, mm, addr, end)		do { } while (0)
 #define lru_gen_age_finish(age, mm)			do { } while (0)

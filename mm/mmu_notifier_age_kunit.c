@@ -25,6 +25,9 @@
 #define NR_WALKS	50
 #define NR_SUBSCRIBERS	2
 
+/* What young operations return: int or bool. */
+#define YOUNG		typeof(((struct mmu_notifier_ops *)0)->test_young(NULL, NULL, 0))
+
 /*
  * A secondary MMU that was told which parts of its memory are young, and counts calls.  It
  * refuses the query of the number @refuses, from 1 on, and after each test uses @used_next.
@@ -44,7 +47,8 @@ struct subscriber {
 
 /*
  * What MGLRU walks: those entries of a table that are @present, from @first to before @last.
- * It is to promote what is @eligible and young, in the @host or in a secondary MMU.
+ * It is to promote what is @eligible and @young, in the @host or in a secondary MMU.  With an
+ * entry, all that follow in the same @folio_pages are promoted.
  */
 struct lru_table {
 	struct vm_area_struct vma;
@@ -52,10 +56,12 @@ struct lru_table {
 	unsigned int shift;
 	unsigned int first;
 	unsigned int last;
+	unsigned int folio_pages;
 	bool consult;
 	DECLARE_BITMAP(present, NR_ENTRIES);
 	DECLARE_BITMAP(eligible, NR_ENTRIES);
 	DECLARE_BITMAP(host, NR_ENTRIES);
+	DECLARE_BITMAP(young, NR_ENTRIES);
 	DECLARE_BITMAP(promoted, NR_ENTRIES);
 	pte_t ptes[NR_ENTRIES];
 	pmd_t pmds[NR_ENTRIES];
@@ -75,8 +81,8 @@ static unsigned long part_nr(const struct subscriber *s, unsigned long addr)
 	return (addr - BASE) >> s->shift;
 }
 
-static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start,
-		       unsigned long end)
+static YOUNG clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start,
+			 unsigned long end)
 {
 	struct subscriber *s = container_of(mn, struct subscriber, mn);
 	const unsigned long first = part_nr(s, start), last = part_nr(s, end);
@@ -88,7 +94,7 @@ static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned l
 	return young;
 }
 
-static int test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long addr)
+static YOUNG test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long addr)
 {
 	struct subscriber *s = container_of(mn, struct subscriber, mn);
 
@@ -339,6 +345,7 @@ static int lru_kunit_init(struct kunit *test)
 		subscribe(test, i, &range_ops, 0);
 	t->lru.vma.vm_mm = t->mm;
 	t->lru.shift = PAGE_SHIFT;
+	t->lru.folio_pages = 1;
 	t->lru.consult = true;
 	prandom_seed_state(&t->lru.random, 1);
 	return 0;
@@ -367,20 +374,40 @@ static void random_range(struct lru_table *lru, unsigned int max)
 	bitmap_set(lru->present, lru->first, lru->last - lru->first);
 }
 
+/* The end of the folio that an entry maps a page of, or of what is walked. */
+static unsigned int folio_end(const struct lru_table *lru, unsigned int i)
+{
+	return min(i - i % lru->folio_pages + lru->folio_pages, lru->last);
+}
+
+static bool any_young(const struct lru_table *lru, unsigned int first, unsigned int end)
+{
+	unsigned int i;
+
+	for (i = first; i < end; i++)
+		if (pte_young(lru->ptes[i]))
+			return true;
+	return false;
+}
+
 static void walk_ptes(struct lru_table *lru, struct mm_struct *mm)
 {
 	const unsigned long end = BASE + lru->last * PAGE_SIZE;
 	unsigned long i = lru->first, addr = BASE + i * PAGE_SIZE;
 	struct lru_gen_age age;
+	unsigned int nr;
 
 	lru_gen_age_start(&age, mm, lru->consult, addr, end);
-	for (; addr != end; i++, addr += PAGE_SIZE) {
+	for (; addr != end; i += nr, addr += nr * PAGE_SIZE) {
+		nr = 1;
 		lru_gen_age_next(&age, mm, addr, end);
 		if (lru_gen_age_old(&age, addr, pte_young(lru->ptes[i]), PAGE_SHIFT) ||
 		    !test_bit(i, lru->eligible))
 			continue;
-		if (lru_gen_age_clear_pte(&age, &lru->vma, addr, &lru->ptes[i]))
-			__set_bit(i, lru->promoted);
+		nr = folio_end(lru, i) - i;
+		if (lru_gen_age_clear_ptes(&age, &lru->vma, addr, &lru->ptes[i], nr,
+					   any_young(lru, i, i + nr)))
+			bitmap_set(lru->promoted, i, nr);
 	}
 	lru_gen_age_finish(&age, mm);
 }
@@ -411,8 +438,12 @@ static void prepare_walk(struct age_test *t)
 
 	bitmap_zero(lru->promoted, NR_ENTRIES);
 	random_map(lru, lru->eligible);
+	for (i = 0; i < NR_ENTRIES; i++)
+		__assign_bit(i, lru->eligible,
+			     test_bit(i - i % lru->folio_pages, lru->eligible));
 	bitmap_and(lru->eligible, lru->eligible, lru->present, NR_ENTRIES);
 	random_map(lru, lru->host);
+	bitmap_copy(lru->young, lru->host, NR_ENTRIES);
 	for (i = 0; i < NR_ENTRIES; i++) {
 		const pte_t pte = pte_mkold(pfn_pte(i, PAGE_KERNEL));
 		const pmd_t pmd = pmd_mkold(pmd_mkhuge(pfn_pmd(i, PAGE_KERNEL)));
@@ -424,11 +455,14 @@ static void prepare_walk(struct age_test *t)
 	for (s = t->subscribers; s < t->subscribers + NR_SUBSCRIBERS; s++) {
 		random_map(lru, s->young);
 		bitmap_copy(s->was_young, s->young, NR_ENTRIES);
+		if (lru->consult)
+			bitmap_or(lru->young, lru->young, s->young, NR_ENTRIES);
 		bitmap_zero(s->asked, NR_ENTRIES);
 		s->shift = lru->shift;
 		s->clears = 0;
 		s->ranges = 0;
 	}
+	bitmap_and(lru->young, lru->young, lru->present, NR_ENTRIES);
 }
 
 /*
@@ -452,18 +486,25 @@ static void walk_and_check(struct kunit *test)
 		const bool was_young = test_bit(i, lru->host);
 		const bool is_young = lru->shift == PMD_SHIFT ? pmd_young(lru->pmds[i]) :
 								pte_young(lru->ptes[i]);
-		bool in_secondary = false, promote;
+		const unsigned int folio = max(i - i % lru->folio_pages, lru->first);
+		const bool promoted = test_bit(i, lru->promoted);
+		bool in_secondary = false;
 
 		for (s = t->subscribers; s < end; s++)
 			in_secondary |= test_bit(i, s->was_young);
-		promote = test_bit(i, lru->eligible) && (was_young || in_secondary);
-		KUNIT_ASSERT_EQ_MSG(test, test_bit(i, lru->promoted), promote, "entry %u", i);
-		KUNIT_ASSERT_EQ_MSG(test, is_young, was_young && !promote, "entry %u", i);
+		if (!test_bit(i, lru->eligible))
+			KUNIT_ASSERT_FALSE_MSG(test, promoted, "entry %u", i);
+		else if (test_bit(i, lru->young))
+			KUNIT_ASSERT_TRUE_MSG(test, promoted, "entry %u", i);
+		else if (promoted)
+			KUNIT_ASSERT_LT_MSG(test, find_next_bit(lru->young, NR_ENTRIES, folio),
+					    folio_end(lru, i), "entry %u", i);
+		KUNIT_ASSERT_EQ_MSG(test, is_young, was_young && !promoted, "entry %u", i);
 		for (s = t->subscribers; s < end; s++) {
 			const bool used = test_bit(i, s->was_young) || test_bit(i, s->used_next);
 
 			KUNIT_ASSERT_EQ_MSG(test, test_bit(i, s->young),
-					    used && !(promote && in_secondary), "entry %u", i);
+					    used && !(promoted && in_secondary), "entry %u", i);
 		}
 	}
 	for (s = t->subscribers; s < end; s++)
@@ -488,6 +529,19 @@ static void test_lru_table(struct kunit *test)
 	}
 }
 
+/* Folios of several pages, which may begin in one query and end in the next. */
+static void test_lru_folios(struct kunit *test)
+{
+	struct age_test *t = test->priv;
+	int i;
+
+	for (i = 0; i < NR_WALKS; i++) {
+		t->lru.folio_pages = 1U << random_below(&t->lru, 8);
+		random_range(&t->lru, NR_ENTRIES);
+		walk_and_check(test);
+	}
+}
+
 /* Any of its queries, or none, by any subscriber. */
 static void refuse_some(struct age_test *t)
 {
@@ -503,6 +557,7 @@ static void test_lru_refused(struct kunit *test)
 	int i;
 
 	for (i = 0; i < NR_WALKS; i++) {
+		t->lru.folio_pages = 1U << random_below(&t->lru, 8);
 		random_range(&t->lru, NR_ENTRIES);
 		refuse_some(t);
 		walk_and_check(test);
@@ -559,6 +614,7 @@ static void test_lru_huge(struct kunit *test)
 
 static struct kunit_case lru_kunit_cases[] = {
 	KUNIT_CASE(test_lru_table),
+	KUNIT_CASE(test_lru_folios),
 	KUNIT_CASE(test_lru_refused),
 	KUNIT_CASE(test_lru_used_meanwhile),
 	KUNIT_CASE(test_lru_not_consulted),

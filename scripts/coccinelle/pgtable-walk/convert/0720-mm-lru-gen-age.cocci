@@ -22,17 +22,17 @@
 // Hunks: - 1
 // Hunks: get_pte_pfn 1
 // Hunks: get_pmd_pfn 1
-// Hunks: walk_pte_range 5
+// Hunks: walk_pte_range 4
 // Hunks: walk_pmd_range 1
 // Hunks: walk_pmd_range_locked 6
-// Hunks: lru_gen_look_around 5
+// Hunks: lru_gen_look_around 4
 // Applied: - "lru_gen_age\.h"
 // Applied: get_pte_pfn \blru_gen_wants_old_pte\b
 // Applied: get_pmd_pfn \bshould_query_secondary\b
 // Applied: walk_pmd_range \bshould_query_secondary\b
-// Applied: walk_pte_range \blru_gen_age_clear_pte\b
+// Applied: walk_pte_range \blru_gen_age_start\b
 // Applied: walk_pmd_range_locked \blru_gen_age_clear_pmd\b
-// Applied: lru_gen_look_around \blru_gen_age_clear_pte\b
+// Applied: lru_gen_look_around \blru_gen_age_start\b
 
 @@
 @@
@@ -91,23 +91,16 @@ statement S;
 
 @@
 identifier args;
-symbol walk, pte, addr, end, i, ptent, MM_LEAF_TOTAL;
+symbol walk, addr, end, ptent, MM_LEAF_TOTAL;
 @@
  walk_pte_range(..., struct mm_walk *args)
  {
  	<...
-(
  	walk->mm_stats[MM_LEAF_TOTAL]++;
 +
 +	lru_gen_age_next(&age, args->mm, addr, end);
 +	if (lru_gen_age_old(&age, addr, pte_young(ptent), PAGE_SHIFT))
 +		continue;
-|
--	if (!ptep_clear_young_notify(args->vma, addr, pte + i))
--		continue;
-+	if (!lru_gen_age_clear_pte(&age, args->vma, addr, pte + i))
-+		continue;
-)
  	...>
  }
 
@@ -126,6 +119,8 @@ symbol walk;
 @@
 typedef pud_t;
 identifier pud, addr, args, vma, first, bitmap;
+identifier enable = { arch_enter_lazy_mmu_mode, lazy_mmu_mode_enable };
+identifier disable = { arch_leave_lazy_mmu_mode, lazy_mmu_mode_disable };
 symbol pmd;
 @@
  walk_pmd_range_locked(pud_t *pud, unsigned long addr, struct vm_area_struct *vma,
@@ -134,16 +129,17 @@ symbol pmd;
  	<...
 (
 +	lru_gen_age_start_pmds(&age, args->mm, pmd, *first, bitmap);
- 	arch_enter_lazy_mmu_mode();
+ 	enable();
 |
- 	arch_leave_lazy_mmu_mode();
+ 	disable();
 +	lru_gen_age_finish(&age, args->mm);
 )
  	...>
  }
 
 @@
-symbol walk, pmd, i, vma, addr, next;
+identifier clear = { pmdp_clear_young_notify, pmdp_test_and_clear_young_notify };
+symbol pmd, i, vma, addr, next;
 expression pfn;
 @@
  walk_pmd_range_locked(...)
@@ -157,7 +153,7 @@ expression pfn;
 +	if (lru_gen_age_old(&age, addr, pmd_young(pmd[i]), PMD_SHIFT))
 +		goto next;
 |
--	pmdp_clear_young_notify(vma, addr, pmd + i)
+-	clear(vma, addr, pmd + i)
 +	lru_gen_age_clear_pmd(&age, vma, addr, pmd + i)
 )
  	...>
@@ -188,7 +184,7 @@ statement S;
  }
 
 @@
-symbol pte, addr, end, i, ptent, vma;
+symbol pte, addr, end, i, nr, ptent, vma;
 typedef pte_t;
 @@
  lru_gen_look_around(...)
@@ -201,10 +197,12 @@ typedef pte_t;
 +	if (lru_gen_age_old(&age, addr, pte_young(ptent), PAGE_SHIFT))
 +		continue;
 |
--	if (!ptep_clear_young_notify(vma, addr, pte + i))
--		continue;
-+	if (!lru_gen_age_clear_pte(&age, vma, addr, pte + i))
+ 	nr = 1;
++
++	lru_gen_age_next(&age, vma->vm_mm, addr, end);
++	if (lru_gen_age_old(&age, addr, pte_young(ptent), PAGE_SHIFT))
 +		continue;
++
 )
  	...>
  }

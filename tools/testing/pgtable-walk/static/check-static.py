@@ -47,8 +47,11 @@ ALLOWED = (
     ("*/0200-kvm-lockless-aging/vm_stats.h", "LINE_CONTINUATIONS", "the end of a macro"),
     ("*/0615-x86-kvm-rmap-absent-spte/iterator.c", "MACRO_ARG_REUSE", "likewise"),
     ("*/0620-x86-kvm-rmap-lock/iterator.c", "MACRO_ARG_REUSE", "likewise"),
-    ("mm/folio_age.h", "MACRO_ARG_UNUSED", "so that the object code is stock's"),
+    ("*mm/folio_age.h", "MACRO_ARG_UNUSED", "so that the object code is stock's"),
     ("mm/lru_gen_age.h", "MACRO_ARG_UNUSED", "so that the object code is stock's"),
+    ("mm/vmscan.c", "MACRO_ARG_UNUSED", "likewise"),
+    ("mm/internal.h", "MACRO_ARG_UNUSED", "likewise"),
+    ("*/0720-mm-lru-gen-age/*", "MACRO_ARG_UNUSED", "likewise"),
     ("include/trace/events/*.h", "PARENTHESIS_ALIGNMENT", "the style of trace events"),
     ("include/trace/events/*.h", "OPEN_ENDED_LINE", "likewise"),
 )
