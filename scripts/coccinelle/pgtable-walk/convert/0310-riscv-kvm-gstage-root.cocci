@@ -33,11 +33,6 @@
 // Applied: - "gstage_walk\.h"
 // Applied: kvm_riscv_mmu_alloc_pgd \bgstage_publish_root\b
 // Applied: kvm_riscv_mmu_free_pgd \b(pgtable_root_retire|kvm_riscv_gstage_free_pgd)\b
-// File 7.3: arch/riscv/kvm/vm.c
-// Hunks: - 1
-// Hunks: kvm_vm_ioctl_enable_cap 1
-// Applied: - "gstage_walk\.h"
-// Applied: kvm_vm_ioctl_enable_cap \bgstage_publish_root\b
 
 @@
 @@
@@ -118,26 +113,3 @@ identifier kvm, gstage, pgd, flush;
 +		return;
  	...
  }
-
-@levels@
-identifier kvm, levels, r;
-expression busy, error;
-@@
- kvm_vm_ioctl_enable_cap(struct kvm *kvm, ...)
- {
- 	<+...
- 	if (busy)
- 		r = error;
- 	else
- 		kvm->arch.pgd_levels = levels;
-+	/* Nothing is mapped, and without a slot no walk comes here. */
-+	if (!r)
-+		gstage_publish_root(kvm, levels);
- 	...+>
- }
-
-@depends on levels@
-@@
- #include <asm/kvm_mmu.h>
-+
-+#include "gstage_walk.h"
