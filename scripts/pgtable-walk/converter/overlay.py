@@ -10,7 +10,7 @@ from .transaction import Refused, sha256
 OVERLAY_DIRS = ("arch", "include", "lib", "virt", "mm", "Documentation",
                 "tools/testing/selftests", "scripts/coccinelle/pgtable-walk/check")
 # Untracked files of the overlay that are copied too: no editor's backups, no objects.
-SOURCES = re.compile(r"[^.#][^#~]*(?<!\.mod)\.(?:[chS]|rst|cocci)|Kconfig|Makefile(?:\.lockless_aging)?|\.kunitconfig")
+SOURCES = re.compile(r"[^.#][^#~]*(?<!\.mod)\.(?:[chS]|rst|cocci)|Kconfig(?:\.debug)?|Makefile(?:\.lockless_aging)?|\.kunitconfig")
 
 
 def overlay_files(root, base):
