@@ -4,7 +4,7 @@
 //# head takes that bit for part of an address, and a raw store drops a lock that
 //# another CPU holds.
 //#
-//# The helpers are those of rmap_lock.h, kvm_rmap_*(). Heads are known by their type,
+//# The helpers are those beside KVM_RMAP_LOCKED, kvm_rmap_*(). Heads are known by their type,
 //# where it can be seen, and by the names rmap, rmap_head and parent_ptes.
 ///
 // Confidence: High
@@ -72,4 +72,4 @@ coccilib.org.print_todo(p[0], "rmap head accessed without a helper")
 p << raw.p;
 @@
 
-coccilib.report.print_report(p[0], "ERROR: rmap head accessed without a helper; see rmap_lock.h")
+coccilib.report.print_report(p[0], "ERROR: rmap head accessed without a helper; see kvm_rmap_lock()")

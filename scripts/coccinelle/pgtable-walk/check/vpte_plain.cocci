@@ -111,7 +111,7 @@ position p;
  }
 
 @spte_through@
-identifier fn !~ "^(mmu_spte_(set|update_no_track|clear_track_bits|clear_no_track)|kvm_tdp_mmu_write_spte|tdp_mmu_clear_spte_bits|tdp_mmu_zap_spte_atomic)$";
+identifier fn !~ "^(mmu_spte_(set|update(_no_track)?|clear_track_bits|clear_no_track)|kvm_tdp_mmu_write_spte|tdp_mmu_clear_spte_bits|tdp_mmu_(set|zap)_spte_atomic)$";
 identifier set = { __set_spte, __update_clear_spte_fast, __kvm_tdp_mmu_write_spte };
 position p;
 @@
