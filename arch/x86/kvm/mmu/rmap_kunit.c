@@ -134,7 +134,8 @@ static void test_all_are_visited(struct kunit *test)
 			rmap_kunit_topup(test);
 			write_lock(&t->kvm->mmu_lock);
 			rmap_kunit_fill(t, &t->head, nr, rmap_kunit_absent(p, nr));
-			__for_each_rmap_spte(kvm_rmap_get(&t->head), &iter, sptep)
+			for (sptep = rmap_get_first(&t->head, &iter); sptep;
+			     sptep = rmap_get_next(&iter))
 				seen ^= BIT_ULL(sptep - t->spt);
 			rmap_kunit_empty(t, &t->head);
 			write_unlock(&t->kvm->mmu_lock);
@@ -244,7 +245,8 @@ static void test_removed_one_by_one(struct kunit *test)
 			pte_list_remove(t->kvm, &t->spt[at], &t->head);
 			want &= ~BIT_ULL(at);
 			seen = 0;
-			__for_each_rmap_spte(kvm_rmap_get(&t->head), &iter, sptep)
+			for (sptep = rmap_get_first(&t->head, &iter); sptep;
+			     sptep = rmap_get_next(&iter))
 				seen ^= BIT_ULL(sptep - t->spt);
 			wrong += seen != want || pte_list_count(&t->head) != nr - 1 - j;
 		}
@@ -263,7 +265,7 @@ static void test_rmap_is_aged(struct kunit *test)
 	u64 absent, *last;
 	bool young;
 
-	if (!kvm_ad_enabled())
+	if (!shadow_accessed_mask)
 		kunit_skip(test, "SPTEs have no A/D bits here");
 
 	for (i = 0; i < ARRAY_SIZE(rmap_kunit_sizes); i++) {

@@ -43,12 +43,19 @@ static __always_inline bool spte_young(vpte_t spte)
 
 static const struct pgtable_walk_format spte_format = { SPTE_FORMAT };
 
-static inline struct pgtable_walk_tree spte_tree(u64 *root, int root_level)
+/*
+ * @direct_bits: 0, or one bit of addresses that is set in all that the root maps: that of
+ * memory that a TDX guest shares.  The walk leaves it out, and indexes the root from the
+ * entry that it stands for.
+ */
+static inline struct pgtable_walk_tree spte_tree(u64 *root, int root_level, gpa_t direct_bits)
 {
+	const unsigned int shift = PAGE_SHIFT + SPTE_LEVEL_BITS * (root_level - 1);
+
 	return (struct pgtable_walk_tree) {
-		.table = root,
+		.table = root + (direct_bits >> shift),
 		.levels = root_level,
-		.addr_bits = PAGE_SHIFT + SPTE_LEVEL_BITS * root_level,
+		.addr_bits = direct_bits ? __ffs64(direct_bits) : shift + SPTE_LEVEL_BITS,
 	};
 }
 

@@ -14,23 +14,19 @@
 
 #define shadow_host_writable_mask	spte_kunit_host_writable_mask
 #define shadow_mmu_writable_mask	spte_kunit_mmu_writable_mask
-#define shadow_nx_mask			spte_kunit_nx_mask
-#define shadow_x_mask			spte_kunit_x_mask
-#define shadow_user_mask		spte_kunit_user_mask
 #define shadow_accessed_mask		spte_kunit_accessed_mask
 #define shadow_dirty_mask		spte_kunit_dirty_mask
 #define shadow_acc_track_mask		spte_kunit_acc_track_mask
 
 #include "mmu_internal.h"
 #include "spte_format.h"
+#include "spte_kunit_bits.h"
 
 u64 shadow_host_writable_mask, shadow_mmu_writable_mask;
-u64 shadow_user_mask, shadow_nx_mask, shadow_x_mask;
 u64 shadow_accessed_mask, shadow_dirty_mask, shadow_acc_track_mask;
 
 #define SPTE_PRESENT	BIT_ULL(11)
 #define SPTE_HUGE	BIT_ULL(7)
-#define SPTE_FROZEN	(BIT_ULL(63) | 0x5a0)
 
 #define NPT_P		BIT_ULL(0)
 #define NPT_W		BIT_ULL(1)
@@ -46,11 +42,6 @@ u64 shadow_accessed_mask, shadow_dirty_mask, shadow_acc_track_mask;
 #define EPT_X		BIT_ULL(2)
 #define EPT_A		BIT_ULL(8)
 #define EPT_D		BIT_ULL(9)
-#define EPT_AD_DISABLED	BIT_ULL(52)
-#define EPT_AD_WRPROT	BIT_ULL(53)
-#define EPT_SAVED_SHIFT	54
-#define EPT_HOST_W	BIT_ULL(57)
-#define EPT_MMU_W	BIT_ULL(58)
 #define EPT_NO_VE	BIT_ULL(63)
 
 /* ---- masks ---- */
@@ -59,9 +50,6 @@ static int spte_kunit_npt(struct kunit *test)
 {
 	shadow_host_writable_mask = NPT_HOST_W;
 	shadow_mmu_writable_mask = NPT_MMU_W;
-	shadow_user_mask = NPT_U;
-	shadow_nx_mask = NPT_NX;
-	shadow_x_mask = 0;
 	shadow_accessed_mask = NPT_A;
 	shadow_dirty_mask = NPT_D;
 	shadow_acc_track_mask = 0;
@@ -72,10 +60,7 @@ static void spte_kunit_ept(void)
 {
 	shadow_host_writable_mask = EPT_HOST_W;
 	shadow_mmu_writable_mask = EPT_MMU_W;
-	shadow_user_mask = EPT_R;
-	shadow_nx_mask = 0;
-	shadow_x_mask = EPT_X;
-	shadow_acc_track_mask = EPT_R | EPT_W | EPT_X;
+	shadow_acc_track_mask = EPT_R | EPT_W | EPT_X | EPT_XU;
 }
 
 static int spte_kunit_ept_ad(struct kunit *test)
@@ -89,7 +74,7 @@ static int spte_kunit_ept_ad(struct kunit *test)
 static int spte_kunit_ept_no_ad(struct kunit *test)
 {
 	spte_kunit_ept();
-	shadow_accessed_mask = 0;
+	shadow_accessed_mask = EPT_SOFT_A;
 	shadow_dirty_mask = 0;
 	return 0;
 }
@@ -122,7 +107,7 @@ static vpte_t ept_leaf(phys_addr_t pa, unsigned int level, unsigned int flavour)
 
 	spte |= level ? SPTE_HUGE : 0;
 	spte |= flavour & 1 ? EPT_R | EPT_W | EPT_MMU_W | EPT_HOST_W : EPT_R;
-	spte |= flavour & 2 ? EPT_X : 0;
+	spte |= flavour & 2 ? EPT_X | EPT_XU : 0;
 	spte |= flavour & 8 ? EPT_MMU_W | EPT_HOST_W : 0;
 	return spte;
 }
@@ -133,11 +118,11 @@ static vpte_t ept_no_ad_leaf(phys_addr_t pa, unsigned int level, unsigned int fl
 
 	if ((flavour & 0x13) == 0x12)
 		spte &= ~EPT_R;
-	if (!young) {
-		spte |= (spte & (EPT_X | EPT_R)) << EPT_SAVED_SHIFT;
-		spte &= ~(EPT_X | EPT_W | EPT_R);
-	}
-	return spte;
+	if (young)
+		return spte | EPT_SOFT_A;
+
+	spte |= (spte & (EPT_XU | EPT_X | EPT_R)) << EPT_SAVED_SHIFT;
+	return spte & ~(EPT_XU | EPT_X | EPT_W | EPT_R);
 }
 
 /* SPTEs for nested guests need not have the A/D bits that others of the same VM have. */
@@ -153,12 +138,12 @@ static vpte_t ept_ad_leaf(phys_addr_t pa, unsigned int level, unsigned int flavo
 
 static vpte_t ept_ad_table(phys_addr_t pa)
 {
-	return pa | SPTE_PRESENT | EPT_A | EPT_X | EPT_W | EPT_R;
+	return pa | SPTE_PRESENT | EPT_A | EPT_XU | EPT_X | EPT_W | EPT_R;
 }
 
 static vpte_t ept_no_ad_table(phys_addr_t pa)
 {
-	return pa | SPTE_PRESENT | EPT_AD_DISABLED | EPT_X | EPT_W | EPT_R;
+	return pa | SPTE_PRESENT | EPT_AD_DISABLED | EPT_XU | EPT_X | EPT_W | EPT_R;
 }
 
 /* MMIO SPTEs keep a generation in the bits around SPTE_PRESENT, and may have P set. */
@@ -233,13 +218,13 @@ static void spte_kunit_expect_aged_as_kvm_does(struct kunit *test,
 		KUNIT_EXPECT_EQ(test, old & PT_WRITABLE_MASK & ~young, 0);
 		if (spte_ad_enabled(young)) {
 			KUNIT_EXPECT_EQ(test, old, young & ~shadow_accessed_mask);
-			KUNIT_EXPECT_EQ(test, !!is_dirty_spte(old), !!is_dirty_spte(young));
 			continue;
 		}
 
 		/* fast_page_fault() gives everything back but W, which it can if it may. */
-		KUNIT_EXPECT_EQ(test, old & (EPT_R | EPT_W | EPT_X), 0);
-		KUNIT_EXPECT_EQ(test, restore_acc_track_spte(old), young & ~PT_WRITABLE_MASK);
+		KUNIT_EXPECT_EQ(test, old & (EPT_R | EPT_W | EPT_X | EPT_XU), 0);
+		KUNIT_EXPECT_EQ(test, restore_acc_track_spte(old) | EPT_SOFT_A,
+				young & ~PT_WRITABLE_MASK);
 		if (is_writable_pte(young))
 			KUNIT_EXPECT_TRUE(test, is_mmu_writable_spte(old));
 	}
@@ -311,11 +296,74 @@ static void test_kinds_of_kvm(struct kunit *test)
 	}
 }
 
+/* A root with one leaf of 1 GiB at address 0, and another at @bit. */
+static u64 *spte_kunit_two_halves(struct kunit *test, const struct pgtable_kunit_format *fmt,
+				  int levels, gpa_t bit, u64 *leaves[2])
+{
+	u64 *root = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	int i, level;
+
+	KUNIT_ASSERT_NOT_NULL(test, root);
+	for (i = 0; i < 2; i++) {
+		u64 *sptep = root + (i ? bit >> (12 + 9 * (levels - 1)) : 0);
+
+		for (level = levels - 1; level > 2; level--) {
+			u64 *table = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+
+			KUNIT_ASSERT_NOT_NULL(test, table);
+			*sptep = fmt->table(__pa(table));
+			sptep = table;
+		}
+		*sptep = fmt->leaf(0x40000000, level, 0, true);
+		leaves[i] = sptep;
+	}
+	return root;
+}
+
+/* What a TDX guest shares is found at addresses without the bit, and nothing else is. */
+static void test_direct_bits(struct kunit *test)
+{
+	int i, levels;
+
+	for (i = 0; i < ARRAY_SIZE(spte_kunit_formats); i++) {
+		const struct pgtable_kunit_format *fmt = spte_kunit_formats[i];
+
+		KUNIT_ASSERT_EQ(test, fmt->set_up(test), 0);
+		for (levels = 4; levels <= 5; levels++) {
+			const gpa_t bit = BIT_ULL(levels == 4 ? 47 : 51);
+			struct pgtable_age age = { .end = bit << 1, .clear = true };
+			struct pgtable_walk_tree tree;
+			u64 *leaves[2], *root, private, shared;
+
+			root = spte_kunit_two_halves(test, fmt, levels, bit, leaves);
+			private = *leaves[0];
+			shared = *leaves[1];
+
+			tree = spte_tree(root, levels, bit);
+			rcu_read_lock();
+			pgtable_age(&spte_format, &tree, &age);
+			rcu_read_unlock();
+			KUNIT_EXPECT_EQ(test, age.stats.visited, 1);
+			KUNIT_EXPECT_EQ(test, age.stats.young, 1);
+			KUNIT_EXPECT_EQ(test, *leaves[0], private);
+			KUNIT_EXPECT_EQ(test, *leaves[1], spte_mkold(shared));
+
+			tree = spte_tree(root, levels, 0);
+			rcu_read_lock();
+			pgtable_age(&spte_format, &tree, &age);
+			rcu_read_unlock();
+			KUNIT_EXPECT_EQ(test, age.stats.visited, 3);
+			KUNIT_EXPECT_EQ(test, age.stats.young, 2);
+			KUNIT_EXPECT_EQ(test, *leaves[0], spte_mkold(private));
+		}
+	}
+}
+
 /* ---- writers ---- */
 
 /*
  * Whatever may become of R, W or X meanwhile, a holder of mmu_lock gets to see: without A/D
- * bits any leaf may be aged and used again, with them only what fast_page_fault() does.
+ * bits any leaf may be aged and used again.
  */
 static void test_rwx_volatile(struct kunit *test)
 {
@@ -327,12 +375,9 @@ static void test_rwx_volatile(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, fmt->set_up(test), 0);
 		for (j = 0; j < 2 * SPTE_KUNIT_LEAVES; j++) {
 			const u64 spte = spte_kunit_leaf(fmt, j / 2, j % 2);
-			const bool no_ad = fmt != &npt && spte & EPT_AD_DISABLED;
 
-			KUNIT_EXPECT_EQ(test, spte_rwx_volatile(spte), no_ad);
-			/* And the function of spte.c, with masks of its own, agrees. */
-			if (no_ad)
-				KUNIT_EXPECT_TRUE(test, spte_has_volatile_bits(spte));
+			if (fmt != &npt && spte & EPT_AD_DISABLED)
+				KUNIT_EXPECT_TRUE(test, spte_needs_atomic_update(spte));
 		}
 	}
 }
@@ -404,6 +449,7 @@ static struct kunit_case spte_masks_cases[] = {
 	KUNIT_CASE(test_aged_as_kvm_does),
 	KUNIT_CASE(test_aged_as_by_spte_c),
 	KUNIT_CASE(test_kinds_of_kvm),
+	KUNIT_CASE(test_direct_bits),
 	KUNIT_CASE(test_rwx_volatile),
 	KUNIT_CASE(test_age_one),
 	KUNIT_CASE(test_age_absent),

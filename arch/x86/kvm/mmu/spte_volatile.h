@@ -15,26 +15,29 @@
  * W                   fast_page_fault(), if MMU-writable       set
  * ==================  =======================================  =====================
  *
+ * SPTEs without A/D bits may have an A that only KVM knows: it is set unless they are
+ * access-tracked.
+ *
  * What nested guests without A/D bits map is not for fast_page_fault(): such a leaf is
  * made anew by FNAME(page_fault), with mmu_lock held for write.
  *
- * Holders of mmu_lock exchange a leaf if a plain store could lose more than its age, see
- * spte_has_volatile_bits(), and go by the value that was there: for TLB flushes, and for
- * what they tell the page.  Where A, and D or not W, are set with A/D bits enabled, they
- * store plainly.  That may undo what the walk did to A since they looked, which is as if
- * it had come before: the page counts as used once more.
+ * Holders of mmu_lock exchange a leaf if a plain store could lose more than its age, which
+ * spte.c tells them, and go by the value that was there.  If A/D bits are enabled, and D is
+ * set or W is not and can't become so, they may store plainly.  That may undo what the walk
+ * did to A since they looked, which is as if it had come before: the page counts as used
+ * once more.
  *
  * Everything that is not shadow-present, a frozen SPTE and MMIO among it, belongs to the
  * holders of mmu_lock; so do SPTEs that point to tables, of which nobody looks at A.
  *
  * The walk must not mark pages dirty: it may be late, when the page has been written back
- * and belongs to somebody else.  A page stays dirty by D.  Without A/D bits, W is all that
- * tells of a write, so make_spte() marks the page if the SPTE is writable: its callers hold
- * mmu_lock, and a reference or an SPTE of the page.  Write-back starts with an invalidation,
- * so that the next write faults, and marks the page again.  The walk may therefore take W
- * from an SPTE and tell nobody.
+ * and belongs to somebody else.  Without A/D bits, W is all that tells of a write, so at
+ * least then the page is marked when it is mapped writable: those who map it hold mmu_lock,
+ * and a reference or an SPTE of the page.  Write-back starts with an invalidation, so that
+ * the next write faults, and marks the page again.  The walk may therefore take W from an
+ * SPTE and tell nobody.
  *
- * None of this is for 32-bit kernels: they take mmu_lock to age.
+ * 32-bit kernels have no walk: they age by functions of their own.
  */
 #ifndef __KVM_X86_MMU_SPTE_VOLATILE_H
 #define __KVM_X86_MMU_SPTE_VOLATILE_H
@@ -42,16 +45,6 @@
 #include <linux/pgtable_walk.h>
 
 #include "spte.h"
-
-/*
- * May R, W and X of a leaf change without mmu_lock?  Where the walk holds it too, only
- * fast_page_fault() changes them, and only if the leaf is access-tracked.
- */
-static inline bool spte_rwx_volatile(u64 spte)
-{
-	return IS_ENABLED(CONFIG_KVM_MMU_LOCKLESS_AGING) ? !spte_ad_enabled(spte) :
-							   is_access_track_spte(spte);
-}
 
 /*
  * What becomes of an accessed, shadow-present leaf SPTE when it is aged: what
@@ -64,10 +57,10 @@ static __always_inline u64 spte_mkold(u64 spte)
 		return spte & ~shadow_accessed_mask;
 
 	spte |= (spte & SHADOW_ACC_TRACK_SAVED_BITS_MASK) << SHADOW_ACC_TRACK_SAVED_BITS_SHIFT;
-	return spte & ~shadow_acc_track_mask;
+	return spte & ~(shadow_acc_track_mask | shadow_accessed_mask);
 }
 
-#ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
+#ifdef CONFIG_KVM_GENERIC_AGING
 /*
  * One look and one cmpxchg, as in a lockless walk; for SPTEs that are found by rmaps.
  * Returns whether the SPTE was young.

@@ -52,14 +52,18 @@ static noinline void tdp_mmu_age_tree_traced(const struct pgtable_walk_tree *tre
 
 /*
  * Is this a valid root of the address space?  Several roots may map one gfn, e.g. if vCPUs
- * differ in CPUID.  kvm_tdp_mmu_invalidate_all_roots() may be changing the role.
+ * differ in CPUID.  Roots may be invalidated meanwhile, which changes the role.
  */
-static bool tdp_mmu_root_is_aged(const struct kvm_mmu_page *root, int as_id,
-				 struct pgtable_walk_tree *tree)
+static bool tdp_mmu_root_is_aged(const struct kvm *kvm, const struct kvm_mmu_page *root,
+				 int as_id, struct pgtable_walk_tree *tree)
 {
 	const union kvm_mmu_page_role role = { .word = READ_ONCE(root->role.word) };
 
-	*tree = spte_tree(root->spt, role.level);
+	/* What a mirror root maps is no memory of the primary MMU.  It stays a mirror. */
+	if (data_race(is_mirror_sp(root)))
+		return false;
+
+	*tree = spte_tree(root->spt, role.level, gfn_to_gpa(kvm_gfn_direct_bits(kvm)));
 	return !role.invalid && kvm_mmu_role_as_id(role) == as_id;
 }
 
@@ -70,7 +74,7 @@ void kvm_tdp_mmu_age(struct kvm *kvm, int as_id, struct pgtable_age *age)
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
-		if (!tdp_mmu_root_is_aged(root, as_id, &tree))
+		if (!tdp_mmu_root_is_aged(kvm, root, as_id, &tree))
 			continue;
 
 		if (trace_kvm_tdp_mmu_spte_changed_enabled())

@@ -11,17 +11,19 @@
 // Options: --macro-file-builtins spatch-fname.h
 // File: arch/x86/kvm/mmu/mmu.c
 // Hunks: mmu_spte_update_no_track 1
+// Hunks 7.3: mmu_spte_update_no_track 0
+// Hunks 7.3: mmu_spte_update 1
 // Hunks: mmu_spte_clear_track_bits 1
 // Hunks: spte_write_protect 1
 // Hunks: spte_clear_dirty 1
 // Hunks: spte_wrprot_for_clear_dirty 1
+// Hunks 7.3: spte_wrprot_for_clear_dirty 0
 // Hunks: __rmap_clear_dirty 1
 // Hunks: mmu_set_spte 8
 // Hunks: __direct_pte_prefetch 1
 // Hunks: shadow_mmu_split_huge_page 1
 // Applied: mmu_set_spte \bold_spte = READ_ONCE\(\*sptep\)
 // Applied: mmu_set_spte !is_shadow_present_pte\(\*sptep\)
-// Applied: spte_wrprot_for_clear_dirty \bREAD_ONCE\b
 // Applied: shadow_mmu_split_huge_page spte = READ_ONCE
 // File: arch/x86/kvm/mmu/paging_tmpl.h
 // Hunks: FNAME 1
@@ -29,8 +31,8 @@
 
 @@
 typedef u64;
-identifier f = { mmu_spte_update_no_track, mmu_spte_clear_track_bits, spte_write_protect,
-		 spte_clear_dirty };
+identifier f = { mmu_spte_update_no_track, mmu_spte_update, mmu_spte_clear_track_bits,
+		 spte_write_protect, spte_clear_dirty };
 identifier sptep, spte;
 @@
  f(...)
@@ -102,6 +104,7 @@ symbol spte;
 @@
 typedef u64;
 identifier level, child, pte, was_rmapped;
+expression synchronizing;
 symbol vcpu, sp, slot, pte_access, gfn, pfn, sptep, spte, wrprot, prefetch, host_writable;
 @@
  mmu_set_spte(..., u64 *sptep, ...)
@@ -115,6 +118,7 @@ symbol vcpu, sp, slot, pte_access, gfn, pfn, sptep, spte, wrprot, prefetch, host
 -	    *sptep
 +	    old_spte
  	    )) {
+ 		... when any
  		if (level > PG_LEVEL_4K && !is_large_pte(
 -		    *sptep
 +		    old_spte
@@ -135,14 +139,31 @@ symbol vcpu, sp, slot, pte_access, gfn, pfn, sptep, spte, wrprot, prefetch, host
  	...
 +	old_spte = READ_ONCE(*sptep);
 -	wrprot = make_spte(vcpu, sp, slot, pte_access, gfn, pfn, *sptep, prefetch,
--			   true, host_writable, &spte);
+-			   synchronizing, host_writable, &spte);
 +	wrprot = make_spte(vcpu, sp, slot, pte_access, gfn, pfn, old_spte,
-+			   prefetch, true, host_writable, &spte);
++			   prefetch, synchronizing, host_writable, &spte);
  	if (
 -	    *sptep
 +	    old_spte
  	    == spte) { ... } else { ... }
  	...
+ }
+
+@@
+identifier level;
+symbol prefetch, pfn, sptep, old_spte;
+@@
+ mmu_set_spte(...)
+ {
+ 	<...
+ 	if (prefetch && is_last_spte(
+-				     *sptep
++				     old_spte
+				     , level) && pfn == spte_to_pfn(
+-		*sptep
++		old_spte
+		)) return ...;
+ 	...>
  }
 
 @@

@@ -13,8 +13,12 @@
 /// The walk leaves out invalid roots without mmu_lock, so publish their
 /// invalidation as a store of the whole role.
 ///
-/// 32-bit kernels keep mmu_lock, and the functions that they have: they cannot
-/// read an SPTE by one load.
+/// Where TDX guests have mirror roots, for their private memory, these are not
+/// aged: no process maps what they do. The root of what such a guest shares
+/// maps addresses with one bit set, and is walked from the half that has it.
+///
+/// 32-bit kernels keep the functions that they have: they cannot read an SPTE
+/// by one load.
 // Options: --max-width 100
 // File: arch/x86/kvm/mmu/tdp_mmu.h
 // Hunks: - 2
@@ -24,21 +28,31 @@
 // Hunks: kvm_tdp_mmu_invalidate_all_roots 2
 // Hunks: kvm_tdp_mmu_handle_gfn 1
 // Hunks: age_gfn_range 1
-// Hunks: kvm_tdp_mmu_age_gfn_range 1
 // Hunks: test_age_gfn 1
+// Hunks: kvm_tdp_mmu_age_gfn_range 1
 // Hunks: kvm_tdp_mmu_test_age_gfn 1
+// Hunks 7.3: kvm_tdp_mmu_invalidate_all_roots 0
+// Hunks 7.3: kvm_tdp_mmu_handle_gfn 0
+// Hunks 7.3: age_gfn_range 0
+// Hunks 7.3: test_age_gfn 0
+// Hunks 7.3: kvm_tdp_mmu_invalidate_roots 2
+// Hunks 7.3: kvm_tdp_mmu_age_spte 1
+// Hunks 7.3: __kvm_tdp_mmu_age_gfn_range 1
 // Applied: - !\bkvm_tdp_mmu_(test_)?age_gfn(_range)?\b
-// Applied: kvm_tdp_mmu_invalidate_all_roots \bWRITE_ONCE\b
+// Applied: - WRITE_ONCE\(root->role\.word
 // File: arch/x86/kvm/mmu/mmu.c
-// Hunks: - 3
+// Hunks: - 4
 // Applied: - <linux/kvm_age\.h>
-// Applied: - ^#ifndef CONFIG_KVM_MMU_LOCKLESS_AGING$
+// Applied: - "spte_volatile\.h"
+// Applied: - ^#ifndef CONFIG_KVM_GENERIC_AGING$
 
 @@
 type T;
 identifier f = {
 	kvm_tdp_mmu_handle_gfn,
 	age_gfn_range,
+	kvm_tdp_mmu_age_spte,
+	__kvm_tdp_mmu_age_gfn_range,
 	kvm_tdp_mmu_age_gfn_range,
 	test_age_gfn,
 	kvm_tdp_mmu_test_age_gfn
@@ -51,16 +65,16 @@ identifier f = {
 )
 
 @@
+identifier f = { kvm_tdp_mmu_invalidate_all_roots, kvm_tdp_mmu_invalidate_roots };
 identifier root;
 symbol true;
 @@
- kvm_tdp_mmu_invalidate_all_roots(...)
+ f(...)
  {
  	<...
-+	union kvm_mmu_page_role role = root->role;
+ 	if (!root->role.invalid) {
++		union kvm_mmu_page_role role = root->role;
 +
--	if (!root->role.invalid) {
-+	if (!role.invalid) {
  		root->tdp_mmu_scheduled_root_to_zap = true;
 -		root->role.invalid = true;
 +		role.invalid = true;
@@ -69,6 +83,15 @@ symbol true;
  	}
  	...>
  }
+
+@mmu_c@
+@@
+ #include "cpuid.h"
+
+@depends on mmu_c@
+@@
+ #include "spte.h"
++#include "spte_volatile.h"
 
 @@
 @@
@@ -79,7 +102,7 @@ symbol true;
 type T;
 identifier f = kvm_rmap_age_gfn_range;
 @@
-+#ifndef CONFIG_KVM_MMU_LOCKLESS_AGING
++#ifndef CONFIG_KVM_GENERIC_AGING
  T f(...) { ... }
 
 @@
@@ -87,7 +110,7 @@ type T;
 identifier f = kvm_test_age_gfn;
 @@
  T f(...) { ... }
-+#endif /* !CONFIG_KVM_MMU_LOCKLESS_AGING */
++#endif /* !CONFIG_KVM_GENERIC_AGING */
 
 @@
 @@

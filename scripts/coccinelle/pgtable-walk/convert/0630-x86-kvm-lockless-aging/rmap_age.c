@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-#ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
+#ifdef CONFIG_KVM_GENERIC_AGING
 /* Was one of the SPTEs young?  Without @clear the first that is ends it. */
 static bool kvm_rmap_age(struct kvm_rmap_head *rmap_head, bool clear,
 			 struct pgtable_walk_stats *stats)
@@ -14,7 +14,7 @@ static bool kvm_rmap_age(struct kvm_rmap_head *rmap_head, bool clear,
 	if (!val)
 		return false;
 
-	__for_each_rmap_spte(val, &iter, sptep) {
+	for (sptep = __rmap_get_first(val, &iter); sptep; sptep = rmap_get_next(&iter)) {
 		young |= spte_age(sptep, clear, stats);
 		if (young && !clear)
 			break;
@@ -55,7 +55,7 @@ void kvm_arch_age(struct kvm *kvm, const struct kvm_memory_slot *slot, struct pg
 {
 	if (tdp_mmu_enabled)
 		kvm_tdp_mmu_age(kvm, slot->as_id, age);
-	if (!pgtable_age_done(age) && kvm_may_have_shadow_sptes(kvm))
+	if (!pgtable_age_done(age) && kvm_may_have_shadow_mmu_sptes(kvm))
 		kvm_rmap_age_range(slot, age);
 }
-#endif /* CONFIG_KVM_MMU_LOCKLESS_AGING */
+#endif /* CONFIG_KVM_GENERIC_AGING */

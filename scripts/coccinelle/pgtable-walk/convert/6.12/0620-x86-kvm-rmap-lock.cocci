@@ -52,7 +52,6 @@
 @@
 @@
  #include "spte.h"
-+#include "spte_volatile.h"
 +#include "rmap_lock.h"
 
 @@

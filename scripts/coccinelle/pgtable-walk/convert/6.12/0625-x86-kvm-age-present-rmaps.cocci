@@ -12,7 +12,7 @@
 // File: arch/x86/kvm/mmu/mmu.c
 // Hunks: kvm_age_gfn 1
 // Hunks: kvm_test_age_gfn 2
-// Applied: - \bkvm_may_have_shadow_sptes\b
+// Applied: - \bkvm_may_have_shadow_mmu_sptes\b
 // Applied: kvm_test_age_gfn if \(!young\b
 
 @@
@@ -22,7 +22,7 @@ identifier kvm, range;
  {
  	<...
 -	kvm_memslots_have_rmaps(kvm)
-+	kvm_may_have_shadow_sptes(kvm)
++	kvm_may_have_shadow_mmu_sptes(kvm)
  	...>
  }
 
@@ -38,7 +38,7 @@ symbol false, true, tdp_mmu_enabled;
  	if (tdp_mmu_enabled)
 -		young |= kvm_tdp_mmu_test_age_gfn(kvm, range);
 +		young = kvm_tdp_mmu_test_age_gfn(kvm, range);
-+	if (!young && kvm_may_have_shadow_sptes(kvm))
++	if (!young && kvm_may_have_shadow_mmu_sptes(kvm))
 +		young = kvm_rmap_age_gfn_range(kvm, range, true);
  	return young;
  }

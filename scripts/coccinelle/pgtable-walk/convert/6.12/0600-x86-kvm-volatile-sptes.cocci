@@ -18,13 +18,13 @@
 // File: arch/x86/kvm/mmu/spte.c
 // Hunks: - 1
 // Hunks: spte_has_volatile_bits 1
-// Applied: - "spte_volatile\.h"
+// Applied: - "spte_writers\.h"
 // Applied: spte_has_volatile_bits \bspte_rwx_volatile\b
 
 @@
 @@
  #include "spte.h"
-+#include "spte_volatile.h"
++#include "spte_writers.h"
 
 @@
 typedef u64;

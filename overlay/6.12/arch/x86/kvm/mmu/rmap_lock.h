@@ -27,7 +27,7 @@
 
 #include "mmu_internal.h"
 
-#ifdef CONFIG_KVM_MMU_LOCKLESS_AGING
+#ifdef CONFIG_KVM_GENERIC_AGING
 
 /* Bit 0 is KVM_RMAP_MANY. */
 #define KVM_RMAP_LOCKED	BIT(1)
@@ -91,7 +91,7 @@ static inline void __kvm_rmap_unlock(struct kvm_rmap_head *head, unsigned long v
 	atomic_long_set(&head->val, val);
 }
 
-#endif /* CONFIG_KVM_MMU_LOCKLESS_AGING */
+#endif /* CONFIG_KVM_GENERIC_AGING */
 
 /* The list, for holders of mmu_lock; the aging walk may be reading it. */
 static inline unsigned long kvm_rmap_get(const struct kvm_rmap_head *head)

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: GPL-2.0
+
+					empty = pte_list_desc_remove_entry(kvm, &rmap_val, desc, i);
