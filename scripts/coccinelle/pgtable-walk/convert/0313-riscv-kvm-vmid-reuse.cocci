@@ -20,9 +20,6 @@
 // File 6.12: arch/riscv/kvm/mmu.c
 // Hunks: kvm_riscv_gstage_update_hgatp 1
 // Applied: kvm_riscv_gstage_update_hgatp \bgstage_hgatp_vmid\b
-// File 7.3: arch/riscv/kvm/gstage.c
-// Hunks: gstage_tlb_flush 1
-// Applied: gstage_tlb_flush !\bgstage->vmid\);
 // File 7.3: arch/riscv/kvm/mmu.c
 // Hunks: kvm_riscv_mmu_update_hgatp 1
 // Applied: kvm_riscv_mmu_update_hgatp \bgstage_hgatp_vmid\b
@@ -66,19 +63,6 @@ expression whole;
  	if (kvm_check_request(whole, vcpu))
  		fence(vcpu);
  	...+>
- }
-
-@@
-identifier gstage;
-@@
- gstage_tlb_flush(struct kvm_gstage *gstage, ...)
- {
- 	<...
- 	kvm_riscv_hfence_gvma_vmid_gpa(gstage->kvm, ...,
--				       gstage->vmid
-+				       READ_ONCE(gstage->kvm->arch.vmid.vmid)
- 				      );
- 	...>
  }
 
 @@

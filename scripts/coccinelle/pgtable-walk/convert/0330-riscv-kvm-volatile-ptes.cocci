@@ -2,8 +2,9 @@
 /// RISC-V: KVM: Expect G-stage entries to change under mmu_lock
 ///
 /// A walker without mmu_lock changes leaves and reads tables while they are
-/// mapped. gstage_set_pte() is the last writer that stores plainly and reads
-/// an entry more than once. Make it:
+/// mapped. The function that maps is the last writer that stores plainly and
+/// reads an entry more than once. It, and what looks leaves up in Linux 7.3,
+/// have to:
 ///
 ///  - take one snapshot per level, and decide by that;
 ///  - link a new table with release order, so that software and hardware that

@@ -5,6 +5,9 @@
 /// to hugetlbfs memory that was mapped before finds the huge leaf, gets
 /// -EEXIST, and KVM_RUN fails. Unmap the leaf and go on: the rest of what it
 /// maps faults in again, page by page.
+///
+/// Linux 7.3 splits the leaf then. There this is for what KVM itself maps, and
+/// for a split that lacks memory.
 // File 6.12: arch/riscv/kvm/mmu.c
 // Hunks: gstage_set_pte 1
 // Applied: gstage_set_pte !EEXIST

@@ -18,8 +18,9 @@
 ///    is now unmapped as a whole, at the cost of a fault.
 ///  - An unmap that gives up mmu_lock meanwhile fences when it is done. Until
 ///    then vCPUs use pages that were unmapped.
-///  - The root is looked up before mmu_lock is taken, and not again after it
-///    was given up.
+///  - The root and the VMID are looked up before mmu_lock is taken, and not
+///    again after it was given up. A fence is for the VMID of then, while vCPUs
+///    may have the next one, under which they cached what is to be fenced.
 ///  - Two callers of ->release() may free the cache for splits at once.
 ///
 /// Fence once per range, before mmu_lock is dropped. Write-protect without a
@@ -35,6 +36,7 @@
 // Applied: - !kvm_riscv_gstage_(op|op_pte|unmap_range|wp_range|wp_pt_masked)\b
 // File: arch/riscv/kvm/gstage.c
 // Hunks: - 1
+// Hunks: gstage_tlb_flush 1
 // Hunks: kvm_riscv_gstage_op_pte 1
 // Hunks: kvm_riscv_gstage_unmap_range 1
 // Hunks: kvm_riscv_gstage_wp_range 1
@@ -42,6 +44,7 @@
 // Hunks: kvm_riscv_gstage_wp_pt_masked 1
 // Applied: - "gstage_walk\.h"
 // Applied: - !\bkvm_riscv_gstage_(op_pte|unmap_range|wp_range|wp_pt_masked)\(
+// Applied: gstage_tlb_flush \bgstage_fence\b
 // File: arch/riscv/kvm/mmu.c
 // Hunks: mmu_wp_memory_region 3
 // Hunks: kvm_riscv_mmu_iounmap 3
@@ -72,6 +75,18 @@ identifier f = {
  #include <asm/hwcap.h>
 +
 +#include "gstage_walk.h"
+
+@@
+expression addr, size, order;
+identifier gstage;
+@@
+ gstage_tlb_flush(struct kvm_gstage *gstage, ...)
+ {
+ 	<...
+-	kvm_riscv_hfence_gvma_vmid_gpa(gstage->kvm, -1UL, 0, addr, size, order, gstage->vmid);
++	gstage_fence(gstage->kvm, addr, size, order);
+ 	...>
+ }
 
 @@
 type T;
