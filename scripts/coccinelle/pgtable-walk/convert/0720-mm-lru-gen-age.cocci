@@ -202,7 +202,6 @@ typedef pte_t;
 +	lru_gen_age_next(&age, vma->vm_mm, addr, end);
 +	if (lru_gen_age_old(&age, addr, pte_young(ptent), PAGE_SHIFT))
 +		continue;
-+
 )
  	...>
  }
