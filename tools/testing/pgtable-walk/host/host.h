@@ -17,6 +17,7 @@
 
 /* Kconfig: an option that is neither y nor left out below does not compile. */
 #define CONFIG_64BIT		1
+#define CONFIG_KVM_GENERIC_AGING	1
 #define CONFIG_KVM_MMU_LOCKLESS_AGING	1
 #define CONFIG_SMP		1
 #define IS_ENABLED(option)	(option)
@@ -192,6 +193,24 @@ static inline bool test_bit(unsigned long bit, const unsigned long *map)
 static inline void __set_bit(unsigned long bit, unsigned long *map)
 {
 	map[BIT_WORD(bit)] |= 1UL << (bit % BITS_PER_LONG);
+}
+
+static inline unsigned long find_first_bit(const unsigned long *map, unsigned long nr)
+{
+	unsigned long bit = 0;
+
+	while (bit < nr && !test_bit(bit, map))
+		bit++;
+	return bit;
+}
+
+static inline unsigned long find_last_bit(const unsigned long *map, unsigned long nr)
+{
+	unsigned long bit = nr;
+
+	while (bit && !test_bit(bit - 1, map))
+		bit--;
+	return bit ? bit - 1 : nr;
 }
 
 /* Memory: physical addresses are the host's own. */
