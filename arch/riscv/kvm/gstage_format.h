@@ -36,7 +36,7 @@ static __always_inline vpte_t *gstage_child(vpte_t pte)
 /* Hardware sets A and D if menvcfg.ADUE is on; the aging walk clears A. */
 #define GSTAGE_VOLATILE_BITS	(_PAGE_ACCESSED | _PAGE_DIRTY)
 
-static const struct pgtable_walk_format gstage_format = {
+static const struct pgtable_walk_format gstage_format __maybe_unused = {
 	.page_shift = GSTAGE_PAGE_SHIFT,
 	.index_bits = GSTAGE_INDEX_BITS,
 	.accessed = _PAGE_ACCESSED,
