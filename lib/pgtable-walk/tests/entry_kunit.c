@@ -92,7 +92,7 @@ void pgtable_kunit_test_table_at_level_0_not_entered(struct kunit *test)
 	struct pgtable_kunit_slot *slot;
 
 	slot = pgtable_kunit_put(t, addr, 0, pgtable_kunit_bottom_kind(t), t->fmt->table(pa));
-	if (slot->kind == PGTABLE_WALK_LEAF)
+	if (slot->kind == PGTABLE_WALK_LEAF && pgtable_walk_leaf_young(t->fmt->format, slot->pte))
 		slot->aged = pgtable_walk_leaf_mkold(t->fmt->format, slot->pte);
 	pgtable_kunit_check_aging(t, 0, t->width);
 	pgtable_kunit_check_locked(t, addr, addr + 1);
