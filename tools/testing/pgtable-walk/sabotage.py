@@ -13,6 +13,7 @@ for the Coccinelle checks, and the rest for kernels in QEMU.  Each block is one 
            'build' for what must not even build
   Expect   host: the test that must fail; cocci: the check that must report it; kernel: a regular
            expression that the console must match, or the end of the build's log
+  Base     cocci and kernel: the version of Linux that has this, if not every base has it
   Kernel, Machine, Args
            kernel: which kernel of the lab (default debug) to boot on which machine (default the
            architecture's first) with which kernel arguments
@@ -40,6 +41,7 @@ sys.path.insert(0, str(HERE / "cocci"))
 # pylint: disable=wrong-import-position
 from checks import CHECKS, Check, CheckError  # noqa: E402
 from testlib import ARCHES, KERNEL_DIRS, ROOT, SELFTESTS, Ktap, regex  # noqa: E402
+from converter.conversion import CONVERT_DIR, bases_of  # noqa: E402
 
 LISTS = HERE / "sabotage"
 HOST_DIRS = ("include", "lib/pgtable-walk", "arch/riscv/kvm", "virt/kvm", "tools/testing/pgtable-walk")
@@ -54,8 +56,8 @@ class Wrong(Exception):
 
 # ---- lists ----
 
-def read_list(path):
-    """Blocks of 'Key: value' lines. All of the text counts."""
+def read_list(path, base):
+    """Blocks of 'Key: value' lines, those for a base. All of the text counts."""
     entries = []
     for block in re.split(r"\n\s*\n", re.sub(r"^#.*\n", "", path.read_text(encoding="utf-8"), flags=re.M).strip("\n")):
         entry = {}
@@ -65,7 +67,9 @@ def read_list(path):
                 raise Wrong(f"{path.name}: not 'Key: value': {line}")
             entry.setdefault(match[1], []).append(match[2] or "")
         entries.append({key: "\n".join(lines) for key, lines in entry.items()})
-    return entries
+        if "Base" in entry and entries[-1]["Base"] not in bases_of(ROOT / CONVERT_DIR):
+            raise Wrong(f"{path.name}: {entries[-1].get('Name')}: there is no base {entries[-1]['Base']}")
+    return [entry for entry in entries if entry.get("Base", base) == base]
 
 
 def broken(text, entry):
@@ -84,7 +88,7 @@ def text_of(path):
     return pathlib.Path(path).read_text(encoding="utf-8", errors="replace")
 
 
-def check_texts(ktap, tree):
+def check_texts(ktap, tree, base):
     """Each list, without building anything: are the texts, tests, checks and machines there?"""
     programs = "\n".join(text_of(path) for path in sorted((tree / SELFTESTS / "kvm").rglob("lockless_aging*")))
     cases = {name for top in ("include/kunit", *HOST_DIRS) for path in (ROOT / top).rglob("*.[ch]")
@@ -92,7 +96,7 @@ def check_texts(ktap, tree):
     for path in sorted(LISTS.glob("*.list")):
         problems, names = [], set()
         try:
-            entries = read_list(path)
+            entries = read_list(path, base)
         except Wrong as error:
             entries, problems = [], [error]
         backend = {"host": Host, "cocci": Cocci}.get(path.stem, Kernel)
@@ -182,7 +186,7 @@ class Host:
 class Cocci:
     """A copy of the broken file, which the check looks at."""
 
-    NEEDED, MORE = set(), set()
+    NEEDED, MORE = set(), {"Base"}
     RACES = False
 
     def __init__(self, args):
@@ -200,7 +204,7 @@ class Cocci:
 class Kernel:
     """The converted kernel tree itself, which the lab builds and boots."""
 
-    NEEDED, MORE = {"Run"}, {"Kernel", "Machine", "Args"}
+    NEEDED, MORE = {"Run"}, {"Base", "Kernel", "Machine", "Args"}
     RACES = False
     COMMON = ("common", "mglru")    # lists for all architectures
 
@@ -317,7 +321,8 @@ def run_one(backend, record, title, entry):
 def run_all(args):
     backend = {"host": Host, "cocci": Cocci, "kernel": Kernel}[args.where]
     lists = {"host": ["host"], "cocci": ["cocci"], "kernel": [*Kernel.COMMON, args.arch]}[args.where]
-    entries = [(f"{name}: {entry['Name']}", entry) for name in lists for entry in read_list(LISTS / f"{name}.list")
+    entries = [(f"{name}: {entry['Name']}", entry) for name in lists
+               for entry in read_list(LISTS / f"{name}.list", args.base)
                if args.only.search(entry["Name"]) and
                (args.where != "cocci" or arch_of(entry["File"]) in (None, *args.arches.split()))]
     if not entries:
@@ -354,7 +359,8 @@ def main():
                         help="those whose names it matches; default: $ONLY")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
     parser.add_argument("--arches", default=" ".join(ARCHES), help="cocci: of which architectures")
-    for option in "--arch", "--base", "--machine":
+    parser.add_argument("--base", help="of which version of Linux the tree is")
+    for option in "--arch", "--machine":
         parser.add_argument(option, help="kernel: as the lab knows it")
     args = parser.parse_args()
     args.build = args.build and args.build.resolve()
@@ -363,7 +369,7 @@ def main():
         if args.where != "check-texts":
             run_all(args)
         ktap = Ktap()
-        check_texts(ktap, args.tree)
+        check_texts(ktap, args.tree, args.base)
         ktap.finish()
     except Wrong as error:
         sys.exit(f"sabotage.py: {error}")
