@@ -67,11 +67,13 @@ def read_stock(path):
     return path.read_text().splitlines()
 
 
-def functions_of(directories):
-    """The functions that are compiled below these directories."""
-    objects = [str(path) for directory in directories for path in Path(directory).rglob("*.o")]
+def functions_of(build, tree):
+    """The functions of the objects in a build whose sources are new or converted in the tree."""
+    record = json.loads((tree / ".pgtable-walk.json").read_text())
+    objects = [str(path) for name in (*record["new"], *record["converted"]) if name.endswith(".c")
+               and (path := build / Path(name).with_suffix(".o")).is_file()]
     if not objects:
-        sys.exit(f"no objects below {' '.join(directories)}: build the kernel first")
+        sys.exit(f"{build}: no objects of what is new or converted in {tree}: build the kernel first")
     symbols = subprocess.run(["nm", "--defined-only", *objects], stdout=subprocess.PIPE, text=True, check=True).stdout
     words = [line.split() for line in symbols.splitlines()]
     return {race_name(word[2]) for word in words if len(word) == 3 and word[1] in "tT"}
@@ -242,8 +244,8 @@ def main():
     parser.add_argument("--stock", type=Path, help="results on the stock kernel to compare with")
     parser.add_argument("--record", type=Path, help="write the results there, as --stock reads them")
     parser.add_argument("--races", type=Path, help="data races that KCSAN reports on the stock kernel")
-    parser.add_argument("--races-of", action="append", default=[],
-                        help="a directory of a build: races between functions that none of them has are not judged")
+    parser.add_argument("--races-of", nargs=2, type=Path, metavar=("BUILD", "TREE"),
+                        help="races between functions of none of the files that are new or converted are not judged")
     parser.add_argument("--record-races", type=Path, help="add those that it reports, as --races reads them")
     parser.add_argument("--figures", type=Path, help="figures of tests on the stock kernel to compare with")
     parser.add_argument("--record-figures", type=Path, help="write them, as --figures reads them")
@@ -289,7 +291,7 @@ def main():
     if args.record_races:
         races = console.races.keys() | (read_stock(args.record_races) if args.record_races.exists() else ())
     if args.races or args.record_races or console.races:
-        console.judge_races(races, functions_of(args.races_of) if args.races_of else set())
+        console.judge_races(races, functions_of(*args.races_of) if args.races_of else set())
     if args.figures:
         console.judge_figures(dict(line.split() for line in read_stock(args.figures)))
     console.ktap.plan()
