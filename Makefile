@@ -3,13 +3,13 @@
 
 SCRIPTS := scripts/pgtable-walk
 TESTS := tools/testing/pgtable-walk
-ANYWHERE := help apply unapply coccicheck clean
-ON_A_TREE := apply unapply coccicheck
+ANYWHERE := help apply unapply coccicheck series clean
+ON_A_TREE := apply unapply coccicheck series
 goals := $(or $(MAKECMDGOALS),help)
 
 # What this file sets for itself cannot be set by others: 'make clean BUILD=/home'.
 foreign := command override $(if $(findstring e,$(firstword -$(MAKEFLAGS))),environment)
-$(foreach v,BUILD OUT STOCK OURS SCRIPTS TESTS STAGE LAB HOST BENCH AGAIN ANYWHERE ON_A_TREE KNOWN_ARCHES KNOWN_BASES goals CHECKS CURDIR,\
+$(foreach v,BUILD BASE_BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST BENCH AGAIN ANYWHERE ON_A_TREE KNOWN_ARCHES KNOWN_BASES goals CHECKS CURDIR,\
 	$(if $(filter $(foreign),$(origin $(v))),$(error $(v) cannot be set: all that is built goes below build/)))
 ifeq ($(wildcard $(SCRIPTS)/apply.py),)
 $(error this is not the top directory of pgtable-walk: use 'make -C')
@@ -59,7 +59,7 @@ endif
 ifneq ($(value KDIR),)
 ifeq ($(filter environment,$(origin KDIR)),)
 ifneq ($(filter-out $(ON_A_TREE),$(goals)),)
-$(error KDIR is for 'make apply', 'make unapply' and 'make coccicheck' only; '$(filter-out $(ON_A_TREE),$(goals))' works on a copy of the base)
+$(error KDIR is for 'make apply', 'unapply', 'coccicheck' and 'series' only; '$(filter-out $(ON_A_TREE),$(goals))' works on a copy of the base)
 endif
 override KDIR := $(value KDIR)
 export KDIR
@@ -91,18 +91,18 @@ endif
 endif
 cache_says = echo "ccache: $${CCACHE_DIR:-$(cache)}"
 
-# Relative, as a path may have spaces. OUT is what the lab has of a base.
+# Relative, as a path may have spaces. BASE_BUILD has what the lab builds of a base.
 BUILD := build
-OUT := $(BUILD)$(if $(filter-out 6.12,$(BASE)),/$(BASE))
+BASE_BUILD := $(BUILD)$(if $(filter-out 6.12,$(BASE)),/$(BASE))
 STOCK := $(BUILD)/src/linux-$(BASE)-stock
 OURS := $(BUILD)/src/linux-$(BASE)
 # The shell's parent is this make: two at once do not count each other's stages.
 STAGE = $(SCRIPTS)/stage $(BUILD) $$PPID
-LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(CURDIR)/$(OUT) ARCHES="$(ARCHES)" \
+LAB = $(MAKE) --no-print-directory -j$(JOBS) -C $(TESTS)/lab BUILD=$(CURDIR)/$(BASE_BUILD) ARCHES="$(ARCHES)" \
 	BASE=$(BASE) V=$(V) FULL=$(FULL)
 # For programs that boot: no shell reads it, so it can do without quotes.
-AGAIN_LAB = make --no-print-directory -C $(TESTS)/lab BUILD=$(CURDIR)/$(OUT) BASE=$(BASE)
-BENCH = $(TESTS)/bench/bench.py --arches "$(ARCHES)" --base $(BASE) --build $(OUT) --lab '$(AGAIN_LAB)'
+AGAIN_LAB = make --no-print-directory -C $(TESTS)/lab BUILD=$(CURDIR)/$(BASE_BUILD) BASE=$(BASE)
+BENCH = $(TESTS)/bench/bench.py --arches "$(ARCHES)" --base $(BASE) --build $(BASE_BUILD) --lab '$(AGAIN_LAB)'
 HOST = $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(CURDIR)/$(BUILD)/host
 # Not $(MAKE) in recipes of stages: 'make -n' would run those.
 AGAIN = env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory ARCHES="$(ARCHES)" BASE=$(BASE) JOBS=$(JOBS) \
@@ -134,6 +134,8 @@ help:
 	@echo '                   make a kernel tree one with pgtable-walk; without KDIR, a copy of the base'
 	@echo 'make unapply KDIR=tree'
 	@echo '                   give that tree back as it was, with the edits made since'
+	@echo 'make series OUT=directory'
+	@echo '                   write the conversions of that tree, or of the base, as patches for git am'
 	@echo 'make kernel        build a converted kernel for each architecture, as the lab boots it'
 	@echo 'make selftests     build the KVM selftests of the converted tree'
 	@echo 'make coccicheck KDIR=tree M=directory'
@@ -166,6 +168,14 @@ apply: converted
 unapply:
 	@echo "unapply: name the tree: make unapply KDIR=tree" >&2; exit 1
 endif
+
+# What git says of the author goes into the patches.
+.PHONY: series
+series: export OUT := $(value OUT)
+series: | $(if $(KDIR),,$(STOCK))
+	@[ "$$OUT" ] || { echo "series: name a new directory for the patches: make series OUT=directory" >&2; exit 1; }
+	@$(SCRIPTS)/need $(PKGS_cocci)
+	@$(SCRIPTS)/series.py --bench $(BASE_BUILD)/bench --out "$$OUT" -- "$${KDIR:-$(STOCK)}"
 
 .PHONY: kernel selftests
 kernel selftests: converted
@@ -230,8 +240,8 @@ check-static: converted
 	@$(SCRIPTS)/need $(PKGS_static)
 	@$(LAB) $(foreach a,$(ARCHES),$(a)/ours-debug-config $(a)/stock-debug-config)
 	@set -e; $(foreach a,$(ARCHES),$(TESTS)/static/check-static.py --arch $(a) --cross '$($(a)_CROSS)' \
-		--converted $(OURS) --converted-build $(OUT)/$(a)/ours-debug \
-		--stock $(STOCK) --stock-build $(OUT)/$(a)/stock-debug;)
+		--converted $(OURS) --converted-build $(BASE_BUILD)/$(a)/ours-debug \
+		--stock $(STOCK) --stock-build $(BASE_BUILD)/$(a)/stock-debug;)
 
 check-kernel: converted
 	@$(SCRIPTS)/need $(PKGS_kernel)

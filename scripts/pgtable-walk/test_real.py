@@ -2,13 +2,16 @@
 """Tests of the repository's own conversions, on the files of a pristine kernel tree that
 they name."""
 import itertools
+import os
 import re
 import shutil
+import subprocess
 
 from converter.checks import findings
 from converter.conversion import all_conversions, load_conversions
 from converter.csource import body, definitions
 from converter.main import tree_version
+from converter.record import MANIFEST
 from converter.stage import Stage, convert, convert_all, convert_file
 from converter.text import encode, read_text
 from converter.transaction import Refused
@@ -107,6 +110,33 @@ def real_messages(_b, _base, _full):
         assert all(len(line) <= 75 and line == line.rstrip() for line in conv.message), f"{conv.stem}: long lines"
 
 
+def real_series(b, base, _full):
+    """'git am' of the series on the stock files makes what apply makes of them."""
+    real_copy(b, base)
+    put(b.tree, {"scripts/get_maintainer.pl": read_text(base / "scripts/get_maintainer.pl")})
+    env = {**{name: value for name, value in os.environ.items() if not name.startswith("GIT_")}, "HOME": str(b.dir)}
+
+    def run(*command, **kwargs):
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=env, **kwargs)
+
+    put(b.dir, {".gitconfig": "[user]\nname = A. Author\nemail = a@example.org\n"})
+    before = snapshot(b.tree)
+    out = b.dir / "out"
+    run(HERE / "series.py", "--bench", b.dir, "--out", out, b.tree)
+    assert snapshot(b.tree) == before
+    patches = sorted(out.iterdir())
+    assert "Recipients" in patches[0].read_text() and all(
+        "\nSigned-off-by: A. Author <a@example.org>\n" in patch.read_text() for patch in patches[1:])
+    shutil.copytree(b.tree, b.dir / "am")
+    for command in (["init", "-q"], ["add", "--force", "."], ["commit", "-qm", "stock"], ["am", "-q", *patches[1:]]):
+        run("git", *command, cwd=b.dir / "am")
+    b.applied()
+    made = {path: data for path, data in b.contents().items() if path != MANIFEST}
+    b.tree = b.dir / "am"
+    shutil.rmtree(b.tree / ".git")
+    assert b.contents() == made
+
+
 VISITOR = """
 static int vendor_{0}(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
 {{
@@ -167,4 +197,4 @@ def without(b, stage, conv, section, name):
 def tests(base, full):
     """{name: function(bench)}, the longest first."""
     return {f"{function.__name__}_{tree_version(base)}": lambda b, f=function: f(b, base, full)
-            for function in (real_refuses, real_every_definition, real_applies, real_writers, real_messages)}
+            for function in (real_refuses, real_every_definition, real_series, real_applies, real_writers, real_messages)}

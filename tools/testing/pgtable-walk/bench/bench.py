@@ -192,6 +192,9 @@ def run(args, directory):
             "frames": fig.frames,
             "lines": lines,
         }, indent=1) + "\n")
+        # For a cover letter: what a pass takes.
+        _, title, head, rows = next(iter(figures.tables(fig)))
+        (directory / f"{arch}.txt").write_text("\n".join([f"{arch}: {title}", *map(format_row, (head, *rows))]) + "\n")
         for name, picture in report.plots(arch, fig).items():
             (directory / f"{name}.svg").write_text(picture)
     (directory / "report.html").write_text(report.page(results, list(machine(args))))
