@@ -44,7 +44,8 @@ from testlib import ARCHES, KERNEL_DIRS, ROOT, SELFTESTS, Ktap, regex  # noqa: E
 from converter.conversion import CONVERT_DIR, bases_of  # noqa: E402
 
 LISTS = HERE / "sabotage"
-HOST_DIRS = ("include", "lib/pgtable-walk", "arch/riscv/kvm", "virt/kvm", "tools/testing/pgtable-walk")
+HOST_DIRS = ("include", "lib/pgtable-walk", "arch/riscv/kvm", "virt/kvm", "scripts/pgtable-walk",
+             "tools/testing/pgtable-walk")
 HANGS = 300     # seconds; its tests take one
 BOOTS = 900
 KILLED, SURVIVED, NOT_BUILT = "killed", "survived", "does not build"
