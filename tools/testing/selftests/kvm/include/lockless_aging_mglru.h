@@ -10,6 +10,7 @@
 
 #define LRU_GEN		"/sys/kernel/debug/lru_gen"
 #define LRU_GEN_ENABLED	"/sys/kernel/mm/lru_gen/enabled"
+#define DROP_CACHES	"/proc/sys/vm/drop_caches"
 #define BATCH_SWITCH	"/sys/module/mmu_notifier_age/parameters/batch"
 
 #define LA_TRACING	"/sys/kernel/debug/tracing/"

@@ -99,9 +99,13 @@ static unsigned long youngest(const struct la_lru *lru)
  */
 void __la_lru_age_group(const char *group, bool anon, bool everything)
 {
-	struct la_lru lru = la_lru_read(group);
+	struct la_lru lru;
 	char text[128];
 	int ret;
+
+	/* Some kernels leave new pages alone that wait on a CPU to be put on the list. */
+	la_write(DROP_CACHES, "1");
+	lru = la_lru_read(group);
 
 	/* A process has run since the last pass if it was switched to. */
 	usleep(1000);
@@ -347,6 +351,8 @@ void la_lru_main(int argc, char *argv[], const struct la_lru_test *tests, int nr
 	if (!(strtoul(enabled, NULL, 0) & 2))
 		ksft_exit_skip("MGLRU walks no page tables: hardware sets no accessed bits\n");
 
+	/* From the second time on it logs nothing. */
+	la_write(DROP_CACHES, "4");
 	nonleaf_young = strtoul(enabled, NULL, 0) & 4;
 	la_on_stock = la_missing();
 	ksft_set_plan(nr);
