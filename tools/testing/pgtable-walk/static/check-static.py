@@ -51,7 +51,8 @@ ALLOWED = (
     ("mm/lru_gen_age.h", "MACRO_ARG_UNUSED", "so that the object code is stock's"),
     ("mm/vmscan.c", "MACRO_ARG_UNUSED", "likewise"),
     ("mm/internal.h", "MACRO_ARG_UNUSED", "likewise"),
-    ("*/0720-mm-lru-gen-age/*", "MACRO_ARG_UNUSED", "likewise"),
+    ("*/6.12/0720-mm-lru-gen-age/young_ptes.h", "MACRO_ARG_UNUSED", "likewise"),
+    ("*/7.3/0720-mm-lru-gen-age/skipped.c", "MACRO_ARG_UNUSED", "likewise"),
     ("include/trace/events/*.h", "PARENTHESIS_ALIGNMENT", "the style of trace events"),
     ("include/trace/events/*.h", "OPEN_ENDED_LINE", "likewise"),
 )

@@ -19,8 +19,8 @@
 ///  - An unmap that gives up mmu_lock meanwhile fences when it is done. Until
 ///    then vCPUs use pages that were unmapped.
 ///  - The root and the VMID are looked up before mmu_lock is taken, and not
-///    again after it was given up. A fence is for the VMID of then, while vCPUs
-///    may have the next one, under which they cached what is to be fenced.
+///    again after it was given up. A fence is for that VMID, while vCPUs may
+///    have the next one, under which they cached what is to be fenced.
 ///  - Two callers of ->release() may free the cache for splits at once.
 ///
 /// Fence once per range, before mmu_lock is dropped. Write-protect without a
