@@ -30,6 +30,9 @@ static void test_mapped_is_dirty(struct kunit *test)
 
 	t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, t);
+	t->kvm.arch.mmu_page_hash = kunit_kcalloc(test, KVM_NUM_MMU_PAGES,
+						  sizeof(struct hlist_head), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, t->kvm.arch.mmu_page_hash);
 	t->vcpu.kvm = &t->kvm;
 	t->vcpu.arch.mmu = &t->vcpu.arch.root_mmu;
 	t->sp.role.level = PG_LEVEL_4K;
