@@ -230,9 +230,9 @@ cocci-apply:
 cocci-checks:
 	@$(TESTS)/cocci/run.py --stock $(STOCK) --converted $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
 cocci-sabotages:
-	@$(TESTS)/sabotage.py cocci --only '' --tree $(OURS) --base $(BASE) --arches "$(ARCHES)" --jobs $(JOBS)
+	@$(TESTS)/sabotage.py cocci --only '' --tree $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
 cocci-lists:
-	@$(TESTS)/sabotage.py check-texts --tree $(OURS) --base $(BASE)
+	@$(TESTS)/sabotage.py check-texts --tree $(OURS)
 cocci-arches:
 	@$(TESTS)/architectures.py
 

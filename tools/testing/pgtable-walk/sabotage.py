@@ -42,6 +42,8 @@ sys.path.insert(0, str(HERE / "cocci"))
 from checks import CHECKS, Check, CheckError  # noqa: E402
 from testlib import ARCHES, KERNEL_DIRS, ROOT, SELFTESTS, Ktap, regex  # noqa: E402
 from converter.conversion import CONVERT_DIR, bases_of  # noqa: E402
+from converter.main import tree_version  # noqa: E402
+from converter.transaction import Refused  # noqa: E402
 
 LISTS = HERE / "sabotage"
 HOST_DIRS = ("include", "lib/pgtable-walk", "arch/riscv/kvm", "virt/kvm", "scripts/pgtable-walk",
@@ -360,19 +362,19 @@ def main():
                         help="those whose names it matches; default: $ONLY")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
     parser.add_argument("--arches", default=" ".join(ARCHES), help="cocci: of which architectures")
-    parser.add_argument("--base", help="of which version of Linux the tree is")
     for option in "--arch", "--machine":
         parser.add_argument(option, help="kernel: as the lab knows it")
     args = parser.parse_args()
     args.build = args.build and args.build.resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        args.base = args.tree and tree_version(args.tree)
         if args.where != "check-texts":
             run_all(args)
         ktap = Ktap()
         check_texts(ktap, args.tree, args.base)
         ktap.finish()
-    except Wrong as error:
+    except (Wrong, Refused) as error:
         sys.exit(f"sabotage.py: {error}")
 
 
