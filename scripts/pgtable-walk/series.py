@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from converter.conversion import CONVERT_DIR, all_conversions, bases_of
 from converter.main import checked_base
@@ -121,8 +122,6 @@ def write_series(args, say):
     tree, out = args.kdir.resolve(), args.out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Refused(f"{args.out}: is there already: name a new or an empty directory with OUT=")
-    if out == tree or tree in out.parents and not (tree / ".git").exists():
-        raise Refused(f"{args.out}: is in the tree: name a directory outside of it with OUT=")
     base = checked_base(tree, ROOT)
     conversions, files = all_conversions(ROOT / CONVERT_DIR)[base], overlay_files(ROOT, base)
     new_files(conversions, files)
@@ -141,9 +140,11 @@ def write_series(args, say):
                  "--signature=pgtable-walk", "--zero-commit", "-o", str(patches), "HEAD~" + str(len(conversions)))
         letter, *rest = sorted(patches.iterdir())
         letter.write_text(with_recipients(read_text(letter), recipients(tree, rest)), encoding="utf-8")
-        out.mkdir(parents=True, exist_ok=True)
-        for path in (letter, *rest):
-            shutil.copyfile(path, out / path.name)
+        # All of it or nothing: an empty directory gives way.
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".series-", dir=out.parent) as partial:
+            shutil.copytree(patches, f"{partial}/patches")
+            os.rename(f"{partial}/patches", out)
     return f"{args.out}: {len(rest)} patches and a cover letter for Linux {base}: git am {args.out}/*-*.patch"
 
 
