@@ -209,7 +209,7 @@ class Kernel:
 
     NEEDED, MORE = {"Run"}, {"Base", "Kernel", "Machine", "Args"}
     RACES = False
-    COMMON = ("common", "mglru")    # lists for all architectures
+    COMMON = ("mglru",)     # lists for all architectures
 
     def __init__(self, args):
         self.args, self.jobs = args, 1
