@@ -214,6 +214,7 @@ static void test_wrprotect_yields(struct kunit *test)
 {
 	begin_alone();
 	map_tables(true);
+	fences_range = 0;
 	cpu_wanted = ALWAYS;
 	gstage_wrprotect(&kvm, 0, TABLES * HUGE_SIZE, true);
 	KUNIT_EXPECT_TRUE(test, lock_yields + 1 >= 2 * TABLES);
@@ -224,6 +225,7 @@ static void test_wrprotect_yields(struct kunit *test)
 	check_shadow(test);
 	/* The caller's. */
 	KUNIT_EXPECT_EQ(test, fences_all, 0UL);
+	KUNIT_EXPECT_EQ(test, fences_range, 0UL);
 	end_alone();
 }
 
