@@ -162,12 +162,12 @@ class Host:
         if done.returncode:
             sys.exit(f"sabotage.py: not broken yet, and does not build:\n{done.stdout}")
 
-    def make(self, tree, *goals, jobs=os.cpu_count()):
+    def make(self, tree, *goals, jobs=os.cpu_count(), timeout=None):
         # Broken code has unused variables.  Objects are found again in a copy of the directory, as no
         # path is absolute.
         return subprocess.run(["make", "-s", f"-j{jobs}", "-C", tree / "tools/testing/pgtable-walk/host", "BUILD=out",
                                "EXTRA_CFLAGS=-w -g0", *goals], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, errors="replace", timeout=HANGS + 60, env=no_make(), check=False)
+                              text=True, errors="replace", timeout=timeout, env=no_make(), check=False)
 
     def run(self, entry):
         with tempfile.TemporaryDirectory(dir=self.top) as directory:
@@ -176,7 +176,7 @@ class Host:
             shutil.copytree(self.good, tree)
             (tree / entry["File"]).write_text(broken(text_of(tree / entry["File"]), entry), encoding="utf-8")
             try:
-                done = self.make(tree, self.GOALS[entry["Run"]], f"CASE={entry['Expect']}", jobs=1)
+                done = self.make(tree, self.GOALS[entry["Run"]], f"CASE={entry['Expect']}", jobs=1, timeout=HANGS + 60)
             except subprocess.TimeoutExpired:
                 return SURVIVED, f"hangs for {HANGS} s"
         if "KTAP" not in done.stdout:
