@@ -122,7 +122,7 @@ def write_series(args, say):
     tree, out = args.kdir.resolve(), args.out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Refused(f"{args.out}: is there already: name a new or an empty directory with OUT=")
-    base = checked_base(tree, ROOT)
+    base = checked_base(tree, ROOT, say)
     conversions, files = all_conversions(ROOT / CONVERT_DIR)[base], overlay_files(ROOT, base)
     new_files(conversions, files)
     record = read_manifest(tree)

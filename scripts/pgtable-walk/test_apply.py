@@ -43,6 +43,7 @@ def test_converts(b):
 def test_keeps_modes_owners_times(b):
     (b.tree / "kernel/fake.c").chmod(0o600)
     (b.tree / "lib/Makefile").chmod(0o755)
+    (b.tree / "lib/Kconfig").chmod(0o444)
     if os.geteuid() == 0:
         for path in [b.tree, *b.tree.rglob("*")]:
             os.chown(path, 1234, 1235)
@@ -131,6 +132,43 @@ def test_users_git_tree(b):
     assert " M kernel/fake.c" in git("status", "--porcelain")
 
 
+def test_users_uncommitted_work(b):
+    """In a worktree, with a submodule: what is staged, edited and untracked is there after --undo, and git's own
+    files are left alone."""
+    def git(*args):
+        return subprocess.run(["git", "-C", b.tree, "-c", "user.name=n", "-c", "user.email=e",
+                               "-c", "protocol.file.allow=always", *args],
+                              capture_output=True, text=True, check=True).stdout
+
+    def of_git():
+        index = git("ls-files", "--stage"), git("diff", "--cached"), git("stash", "list"), git("rev-parse", "HEAD")
+        return index, (b.tree / ".git").read_bytes(), git("status", "--porcelain"), git("diff")
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "stock")
+    main, b.tree = b.tree, b.dir / "worktree"
+    subprocess.run(["git", "-C", main, "worktree", "add", "-q", b.tree], capture_output=True, check=True)
+    git("submodule", "--quiet", "add", str(main), "sub")
+    git("commit", "-qm", "submodule")
+    for name in ("kernel/fake.c", "kernel/other.c"):
+        b.edit(name, "int ", "/* staged */\nint ")
+    git("add", "-A")
+    b.edit("kernel/fake.c", "return 0;", "return 1;")
+    b.edit("kernel/other.c", "return", "return 1 +")
+    b.edit("sub/kernel/other.c", "return", "return 1 +")
+    put(b.tree, {"kernel/mine.c": "untracked\n"})
+    before, files = of_git(), b.contents()
+    b.applied()
+    assert of_git()[:1] == before[:1] and "?? include" in git("status", "--porcelain")
+    text = (b.tree / "kernel/fake.c").read_text()
+    assert "/* staged */" in text and "return 1;" in text and text.count("new_call") == 3
+    b.applied("--undo")
+    assert of_git() == before
+    there = b.contents()
+    assert {p: there[p] for p in there if p.startswith("k")} == {p: files[p] for p in files if p.startswith("k")}
+    assert there.keys() == files.keys()
+
+
 # ---- new files ----
 
 def test_collision(b):
@@ -183,14 +221,47 @@ def test_etc(b):
 
 
 def test_unsupported_version(b):
-    b.edit("Makefile", "PATCHLEVEL = 12", "PATCHLEVEL = 6")
-    b.refused("Linux 6.6", "for 6.12 only")
+    b.edit("Makefile", "VERSION = 6", "VERSION = 5")
+    b.refused("Linux 5.12", "for 6.12 only")
+
+
+def test_other_version(b):
+    """It gets the conversions of the nearest base with its major number, and that is said."""
+    put(b.root, {f"{CONVERT}/6.6/README": "6.6\n", f"{CONVERT}/7.3/README": "7.3\n"})
+    for version, extra, base in (("6.6", "", ""), ("6.12", "-vendor+", ""), ("6.8", "", "6.6"), ("6.9", "", "6.12"),
+                                 ("6.13", "$(shell date)", "6.12"), ("7.2", "-rc7", "7.3"), ("7.4", "", "7.3")):
+        major, minor = version.split(".")
+        put(b.tree, {"Makefile": f"VERSION={major}\nPATCHLEVEL = {minor} \nSUBLEVEL = 1\nEXTRAVERSION = {extra}\n"})
+        first, *_, last = b.applied().splitlines()
+        full = f"Linux {version}.1{'' if '$' in extra else extra}"
+        assert first == f"{b.tree}: {full}: there are no conversions for it: trying those for {base}" \
+            if base else first.startswith("0001"), first
+        assert last.startswith(f"{b.tree}: {full}, {f'by the conversions for {base}, ' if base else ''}has "), last
+        b.applied("--undo")
+    b.edit("kernel/fake.c", "old_call(a)", "older_call(a)")
+    b.refused("kernel/fake.c")
+
+
+def test_all_that_does_not_fit(b):
+    """Each file with the first thing about it that does not fit, and nothing that follows from that."""
+    b.edit("kernel/fake.c", "static int two", "static int deux")
+    b.edit("lib/Kconfig", "config KVM", "config VKM")
+    (b.tree / "lib/Makefile").unlink()
+    b.refused("apply.py: kernel/fake.c: 0001-calls.cocci: two: 2 hunks expected, 0 found, not in the tree",
+              "apply.py: lib/Kconfig: 0002-doom.edit:6: the line 'config KVM' is there 0 times",
+              "apply.py: lib/Makefile: 0002-doom.edit:10 changes it, but the tree has no such file",
+              "these 3 places; nothing was changed", count=4)
 
 
 def test_crlf(b):
     for path in BASE_FILES:
         (b.tree / path).write_bytes((b.tree / path).read_bytes().replace(b"\n", b"\r\n"))
     b.refused(str(b.tree), "CR LF", "autocrlf")
+
+
+def test_crlf_in_one_file(b):
+    (b.tree / "kernel/fake.c").write_bytes((b.tree / "kernel/fake.c").read_bytes().replace(b"\n", b"\r\n"))
+    b.refused("kernel/fake.c: ", "CR LF", "autocrlf")
 
 
 def test_damaged_record(b):

@@ -213,17 +213,17 @@ class Bench:
         assert not out.stderr, f"stderr: {out.stderr}"
         return out.stdout
 
-    def refused(self, *words, run=None, tree=None, args=()):
-        """apply refuses in one line that has all these words, and changes nothing."""
+    def refused(self, *words, run=None, tree=None, args=(), count=1):
+        """apply refuses in so many lines that have all these words, and changes nothing."""
         watched = tree or self.tree
         small = watched.is_relative_to(self.dir)
         before = snapshot(watched) if small else None
         out = run() if run else self.run(*args, tree=tree)
         assert out.returncode == 1, f"exit {out.returncode}, {out.stdout}{out.stderr}"
         lines = out.stderr.splitlines()
-        assert len(lines) == 1, f"not one line: {out.stderr}"
+        assert len(lines) == count, f"not {count} lines: {out.stderr}"
         for word in words:
-            assert word in lines[0], f"no '{word}' in: {lines[0]}"
+            assert word in out.stderr, f"no '{word}' in: {out.stderr}"
         assert before == (snapshot(watched) if small else None), "the tree was changed"
         assert not list(self.tmp.iterdir()), f"left behind: {list(self.tmp.iterdir())}"
 

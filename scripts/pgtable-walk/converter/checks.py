@@ -6,7 +6,7 @@ import shutil
 
 from .spatch import first_line, full, in_parallel, keep_log, run
 from .text import changes, encode, read_text
-from .transaction import Refused
+from .transaction import Refused, Unfit
 
 CHECK_DIR = "scripts/coccinelle/pgtable-walk/check"
 # A file without any of a check's keywords is none of its business.
@@ -51,9 +51,7 @@ def origin(path, line, stage, tree):
 def check(stage, root, tree, new):
     """Refuse a result in which the checks find something."""
     if found := findings(stage, root, tree, new):
-        path, line, text, name = found[0]
-        more = f"; {len(found) - 1} more" if len(found) > 1 else ""
-        raise Refused(f"{path}:{line}: {text} ({name}{more})")
+        raise Unfit("\n".join(f"{path}:{line}: {text} ({name})" for path, line, text, name in found))
 
 
 def findings(stage, root, tree, new):

@@ -49,7 +49,7 @@ import re
 from .csource import body
 from .overlay import is_source
 from .text import read_text
-from .transaction import Refused, sha256
+from .transaction import Refused, Unfit, sha256
 
 CONVERT_DIR = "scripts/coccinelle/pgtable-walk/convert"
 C_SUFFIXES = (".c", ".h")
@@ -101,8 +101,8 @@ class Edit:
     def once(self, places, line):
         if len(places) == 1:
             return places[0]
-        raise Refused(f"{self.path}: {self.where}: the line '{line.strip()}' is there "
-                      f"{len(places)} times, 1 expected; use the stock file or mend the edit")
+        raise Unfit(f"{self.path}: {self.where}: the line '{line.strip()}' is there "
+                    f"{len(places)} times, 1 expected: use the stock file, or mend the edit")
 
     def present(self, text):
         lines = text.split("\n")
@@ -253,7 +253,19 @@ def is_base(directory):
 def bases_of(directory):
     """The versions of Linux that conversions are for."""
     return sorted((path.name for path in directory.glob("*") if path.is_dir() and is_base(path)),
-                  key=lambda base: [int(number) for number in base.split(".")])
+                  key=numbers)
+
+
+def numbers(version):
+    return [int(number) for number in version.split(".")]
+
+
+def nearest(version, bases):
+    """The base whose conversions are the most likely to fit a version: one of the same major
+    number, the newer of two that are as near; None if there is none."""
+    major, minor = numbers(version)
+    near = [(abs(numbers(base)[1] - minor), -numbers(base)[1], base) for base in bases if numbers(base)[0] == major]
+    return min(near)[2] if near else None
 
 
 def parts(directory, base):

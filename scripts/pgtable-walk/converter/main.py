@@ -24,7 +24,7 @@ import sys
 
 from . import conversion
 from .checks import check
-from .conversion import CONVERT_DIR, all_conversions, bases_of, conversion_hashes
+from .conversion import CONVERT_DIR, all_conversions, bases_of, conversion_hashes, nearest
 from .overlay import overlay_files, overlay_writes
 from .record import FORMAT, MANIFEST, commit_of, name_of, read_manifest, refuse_without_stock, stock_texts
 from .stage import Stage, convert_all, staging
@@ -39,7 +39,7 @@ def tree_version(kdir):
     """'6.12' for a kernel tree of that version."""
     makefile = kdir / "Makefile"
     text = read_text(makefile) if makefile.is_file() and (kdir / "Kconfig").is_file() else ""
-    numbers = [re.search(rf"^{key} = (\d+)(\r?)$", text, re.M) for key in ("VERSION", "PATCHLEVEL")]
+    numbers = [re.search(rf"^{key} *= *(\d+) *(\r?)$", text, re.M) for key in ("VERSION", "PATCHLEVEL")]
     if not all(numbers):
         raise Refused(f"{kdir}: not a kernel source tree (no Kconfig, or no Makefile with VERSION "
                       "and PATCHLEVEL): give the top directory of one")
@@ -48,12 +48,23 @@ def tree_version(kdir):
     return ".".join(m[1] for m in numbers)
 
 
-def checked_base(kdir, root):
+def full_version(kdir):
+    """'6.12.117-rc1+' for people."""
+    rest = [re.search(rf"^{key} *= *([\w.+~-]+) *$", read_text(kdir / "Makefile"), re.M)
+            for key in ("SUBLEVEL", "EXTRAVERSION")]
+    return tree_version(kdir) + (f".{rest[0][1]}" if rest[0] else "") + (rest[1][1] if rest[1] else "")
+
+
+def checked_base(kdir, root, say):
+    """The base whose conversions are for this tree."""
     version, bases = tree_version(kdir), bases_of(root / CONVERT_DIR)
-    if version not in bases:
+    base = nearest(version, bases)
+    if not base:
         raise Refused(f"{kdir}: this is Linux {version}, but there are conversions for "
                       f"{' and '.join(bases) or 'no version'} only")
-    return version
+    if base != version:
+        say(f"{kdir}: Linux {full_version(kdir)}: there are no conversions for it: trying those for {base}")
+    return base
 
 
 def kept(conversions, path, entry, there):
@@ -130,12 +141,13 @@ def converted_stage(conversions, hashes, kdir, source, record, directory, root, 
 def apply(args, say):
     kdir, root = args.kdir.resolve(), args.overlay_root.resolve()
     conversions = all_conversions(root / CONVERT_DIR)
-    base = checked_base(kdir, root)
+    base = checked_base(kdir, root, say)
+    what = f"Linux {full_version(kdir)}" + ("" if base == tree_version(kdir) else f", by the conversions for {base}")
     conversions, hashes = conversions[base], conversion_hashes(root, base)
     files = overlay_files(root, base)
     source = args.source.resolve() if args.source else kdir
-    if tree_version(source) != base:
-        raise Refused(f"{source}: not the Linux {base} that {kdir} is")
+    if tree_version(source) != tree_version(kdir):
+        raise Refused(f"{source}: not the Linux {tree_version(kdir)} that {kdir} is")
     record, read = opened(kdir, say, [*files, MANIFEST, *(p for c in conversions for p in c.paths())])
     if not shutil.which("spatch") and subprocess.run([HERE / "need", "coccinelle"],
                                                      check=False).returncode:
@@ -160,11 +172,11 @@ def apply(args, say):
     if not writes and not changed and {**record, "commit": ""} == {**made, "commit": ""}:
         return f"nothing to do: {args.kdir} already has pgtable-walk ({count} conversions, {summary})"
     if args.check_only:
-        return f"{args.kdir}: Linux {base}, can be converted: {count} conversions, {summary}"
+        return f"{args.kdir}: {what}, can be converted: {count} conversions, {summary}"
     modes = {p: 0o755 if os.access(files[p], os.X_OK) else 0o644 for p in new}
     manifest = (json.dumps(made, indent=1) + "\n").encode()
     transaction.commit({**writes, **changed, MANIFEST: manifest}, modes, record["dirs"], read)
-    return f"{args.kdir}: Linux {base}, has pgtable-walk now: {count} conversions, {summary}"
+    return f"{args.kdir}: {what}, has pgtable-walk now: {count} conversions, {summary}"
 
 
 def opened(kdir, say, paths):
@@ -184,7 +196,8 @@ def opened(kdir, say, paths):
 
 def undo(args, say):
     kdir, root = args.kdir.resolve(), args.overlay_root.resolve()
-    files = overlay_files(root, tree_version(kdir))
+    version = tree_version(kdir)
+    files = overlay_files(root, nearest(version, bases_of(root / CONVERT_DIR)) or version)
     record, read = opened(kdir, say, [*files, MANIFEST])
     if not (kdir / MANIFEST).is_file():
         if there := [p for p in files if (kdir / p).is_file()]:
@@ -231,7 +244,10 @@ def main():
     try:
         summary = (undo if args.undo else apply)(args, say)
     except Refused as error:
-        sys.exit(f"apply.py: {error}; nothing was changed")
+        lines = str(error).split("\n")
+        if len(lines) > 1:
+            lines.append(f"{args.kdir}: does not fit in these {len(lines)} places")
+        sys.exit("\n".join(f"apply.py: {line}" for line in lines) + "; nothing was changed")
     except Unfinished as error:
         sys.exit(f"apply.py: {error}: stopped on the way: mend this, and run again")
     except OSError as error:

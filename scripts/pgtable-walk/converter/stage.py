@@ -13,7 +13,7 @@ from .csource import definitions, hunks
 from .record import MANIFEST
 from .spatch import full, run_spatch
 from .text import encode, read_text
-from .transaction import Refused
+from .transaction import Refused, Unfit
 
 OWNER = ".pgtable-walk-apply"     # in our directories for temporary files
 
@@ -24,12 +24,15 @@ class Stage:
 
     def __init__(self, tree, directory, texts=None):
         self.tree, self.directory, self.texts, self.paths = tree, directory, texts or {}, set()
+        self.unfit = set()      # paths that conversions have given up
 
     def file(self, path, by):
         staged = self.directory / path
         if path not in self.paths:
             if not (self.tree / path).is_file():
-                raise Refused(f"{path}: {by} changes it, but the tree has no such file")
+                raise Unfit(f"{path}: {by} changes it, but the tree has no such file: restore it")
+            if "\r\n" in self.before(path):
+                raise Unfit(f"{path}: its lines end in CR LF: check it out with core.autocrlf=false")
             staged.parent.mkdir(parents=True, exist_ok=True)
             staged.write_bytes(encode(self.before(path)))
             self.paths.add(path)
@@ -51,34 +54,55 @@ def check_counts(section, made, text, partly):
              for n in dict.fromkeys([*wanted, *made]) if made.get(n, 0) != wanted.get(n, 0)]
     if wrong:
         why = "partly converted already" if partly else "not as in stock"
-        raise Refused(f"{section.path}: {shown(section.cocci)}: {'; '.join(wrong)} ({why}: use the stock "
-                      "file, or mend the rule or its Hunks lines)")
+        raise Unfit(f"{section.path}: {shown(section.cocci)}: {'; '.join(wrong)} ({why}: use the stock "
+                    "file, or mend the rule or its Hunks lines)")
 
 
 def convert(conv, stage, root):
-    """Apply one conversion to the stage.  Returns {(file, definition): hunks}."""
-    marks = [(m, m.holds(stage.text(s.path, shown(s.cocci))))
+    """Apply one conversion to the stage.  Returns {(file, definition): hunks}.  Files that it does not fit
+    are left alone from then on, and named by what it raises."""
+    wrong = []
+
+    def tried(path, function, *args):
+        """What the function returns, None if the file does not fit."""
+        if path not in stage.unfit:
+            try:
+                return function(*args)
+            except Unfit as error:
+                stage.unfit.add(path)
+                wrong.append(str(error))
+        return None
+
+    marks = [(m, tried(s.path, lambda s=s, m=m: m.holds(stage.text(s.path, shown(s.cocci)))))
              for s in conv.sections for m in s.marks]
-    edits = [(e, e.present(stage.text(e.path, e.where))) for e in conv.edits]
+    edits = [(e, tried(e.path, lambda e=e: e.present(stage.text(e.path, e.where)))) for e in conv.edits]
     if all(held for _, held in marks + edits):
         raise Refused(f"{(conv.sections + conv.edits)[0].path}: {conv.stem} is there already, but no "
-                      f"{MANIFEST} says which version converted the tree: use stock files")
+                      f"{MANIFEST} says which version converted the tree: use stock files, without a backport "
+                      "of it")
     partly = any(held for m, held in marks if m.wanted) or any(held for _, held in edits)
     made = {}
     for section in conv.sections:
-        for place, count in convert_file(conv, section, stage, root, partly).items():
+        for place, count in (tried(section.path, convert_file, conv, section, stage, root, partly) or {}).items():
             made[place] = made.get(place, 0) + count
     for edit, there in edits:
-        if there:
-            raise Refused(f"{edit.path}: {edit.where}: this edit is there already, but what comes "
-                          "before it is not: a half converted tree: use stock files")
-        staged = stage.file(edit.path, edit.where)
-        text = edit.apply(read_text(staged))
-        if not edit.present(text):
-            raise Refused(f"{edit.where}: what it replaces is part of what it adds")
-        staged.write_bytes(encode(text))
-        made[edit.path, edit.where] = 1
+        if tried(edit.path, edit_file, edit, there, stage):
+            made[edit.path, edit.where] = 1
+    if wrong:
+        raise Unfit("\n".join(wrong))
     return made
+
+
+def edit_file(edit, there, stage):
+    if there:
+        raise Unfit(f"{edit.path}: {edit.where}: this edit is there already, but what comes "
+                    "before it is not: a half converted tree, or a backport: use the stock file")
+    staged = stage.file(edit.path, edit.where)
+    text = edit.apply(read_text(staged))
+    if not edit.present(text):
+        raise Refused(f"{edit.where}: what it replaces is part of what it adds")
+    staged.write_bytes(encode(text))
+    return True
 
 
 def convert_file(conv, section, stage, root, partly):
@@ -92,18 +116,28 @@ def convert_file(conv, section, stage, root, partly):
     after = read_text(staged)
     for mark in section.marks:
         if not mark.holds(after):
-            raise Refused(f"{section.path}: {shown(cocci)}: applied as stated, but its 'Applied: {mark.name} "
-                          f"{'' if mark.wanted else '!'}{mark.pattern}' does not hold")
+            raise Unfit(f"{section.path}: {shown(cocci)}: applied as stated, but its 'Applied: {mark.name} "
+                        f"{'' if mark.wanted else '!'}{mark.pattern}' does not hold: use the stock file, or mend "
+                        "the rule")
     return {(section.path, name): n for name, n in made.items()}
 
 
 def convert_all(conversions, stage, root, say):
-    """Apply all conversions to the stage."""
+    """Apply all conversions to the stage, or find all files that do not fit."""
+    wrong = []
     for conv in conversions:
         start = time.monotonic()
-        made = convert(conv, stage, root)
+        try:
+            made = convert(conv, stage, root)
+        except Unfit as error:
+            wrong.append(str(error))
+            continue
+        if not made:        # all of its files are out already
+            continue
         say(f"{conv.stem:44} {sum(made.values()):3} hunks in {len(made):2} places of "
             f"{len({path for path, _ in made})} files {time.monotonic() - start:5.1f} s")
+    if wrong:
+        raise Unfit("\n".join(wrong))
 
 
 @contextlib.contextmanager

@@ -23,6 +23,10 @@ class Refused(Exception):
     """The tree stays as it is; the text is the line that the user reads."""
 
 
+class Unfit(Refused):
+    """What conversions or checks object to; a line for each."""
+
+
 class Unfinished(Exception):
     """The tree could not be put back; the text says why."""
 
