@@ -38,13 +38,13 @@ struct pgtable_kunit;
 
 /**
  * enum pgtable_kunit_op - the walks that are made of a format
- * @PGTABLE_KUNIT_CLEAR: pgtable_age() that makes a whole range old
- * @PGTABLE_KUNIT_TEST: pgtable_age() that tests a whole range
+ * @PGTABLE_KUNIT_CLEAR: pgtable_age_tree() that makes a whole range old
+ * @PGTABLE_KUNIT_TEST: pgtable_age_tree() that tests a whole range
  * @PGTABLE_KUNIT_RACE: like CLEAR; logs leaves, and loses a race at one of them
  * @PGTABLE_KUNIT_FLIP: like CLEAR; one entry changes when it has been looked at
  * @PGTABLE_KUNIT_EXCLUSIVE: logs leaves and tables, may unlink them
  * @PGTABLE_KUNIT_SHARED: logs leaves
- * @PGTABLE_KUNIT_PARTS: pgtable_age() of the test's own request
+ * @PGTABLE_KUNIT_PARTS: pgtable_age_tree() of the test's own request
  */
 enum pgtable_kunit_op {
 	PGTABLE_KUNIT_CLEAR,
@@ -246,12 +246,12 @@ static __always_inline u64 pgtable_kunit_walk(const struct pgtable_walk_format *
 	case PGTABLE_KUNIT_CLEAR:
 	case PGTABLE_KUNIT_TEST:
 	case PGTABLE_KUNIT_PARTS:
-		pgtable_age(fmt, &t->tree, age);
+		pgtable_age_tree(fmt, &t->tree, age);
 		break;
 	case PGTABLE_KUNIT_FLIP:
 		pgtable_kunit_flip_test = t;
 		flip.kind = pgtable_kunit_flip_kind;
-		pgtable_age(&flip, &t->tree, age);
+		pgtable_age_tree(&flip, &t->tree, age);
 		break;
 	case PGTABLE_KUNIT_RACE:
 		t->done = pgtable_walk_range(fmt, PGTABLE_WALK_LOCKLESS, &race_ops, &t->tree,

@@ -15,7 +15,7 @@
  * @age: the request, in guest physical addresses
  *
  * Each architecture that selects KVM_GENERIC_AGING defines it: looks up the roots of the
- * VM and calls pgtable_age() with the format of its page tables, all in one RCU read section.
+ * VM and calls pgtable_age_tree() with the format of its page tables, all in one RCU read section.
  * What it finds otherwise, as x86 does by rmaps, it answers with pgtable_age_wanted(),
  * pgtable_age_clears() and pgtable_age_mark_young().
  *

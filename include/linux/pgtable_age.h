@@ -185,7 +185,7 @@ __pgtable_age_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_w
 }
 
 /**
- * pgtable_age() - answer a request from the leaves of one tree
+ * pgtable_age_tree() - answer a request from the leaves of one tree
  * @fmt: the format, constant
  * @tree: the root
  * @age: the request; call once for each tree, answers add up
@@ -196,9 +196,9 @@ __pgtable_age_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_w
  *
  * Context: RCU read section.  Safe under spinlocks and with the MMU lock held.
  */
-static __always_inline void pgtable_age(const struct pgtable_walk_format *fmt,
-					const struct pgtable_walk_tree *tree,
-					struct pgtable_age *age)
+static __always_inline void pgtable_age_tree(const struct pgtable_walk_format *fmt,
+					     const struct pgtable_walk_tree *tree,
+					     struct pgtable_age *age)
 {
 	static const struct pgtable_walk_ops all = { .tighten = __pgtable_age_leaf };
 	static const struct pgtable_walk_ops wanted = {

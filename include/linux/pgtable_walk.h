@@ -121,7 +121,7 @@ enum pgtable_walk_next {
 /**
  * struct pgtable_walk_stats - what a walk met
  * @visited: leaves looked at
- * @young: leaves found young, those of @lost included; counted by pgtable_age(), not by
+ * @young: leaves found young, those of @lost included; counted by pgtable_age_tree(), not by
  *	   the walk
  * @lost: cmpxchgs that failed because the entry had changed
  * @busy: frozen entries, all left alone

@@ -6,7 +6,7 @@
  *
  *  - memslots: kvm->srcu, which the caller holds, as with mmu_lock;
  *  - page tables: RCU, in kvm_arch_age(); what x86 finds by rmaps: the lock of each head;
- *  - their entries: one cmpxchg on the value that was looked at, in pgtable_age(), and in
+ *  - their entries: one cmpxchg on the value that was looked at, in pgtable_age_tree(), and in
  *    spte_age() for rmaps.
  */
 #include <linux/kvm_age.h>

@@ -41,7 +41,7 @@ bool kvm_arch_can_age_lockless(struct kvm *kvm)
 /* The loops, apart from all else: a test reads their object code for calls. */
 static noinline void stage2_age(const struct pgtable_walk_tree *tree, struct pgtable_age *age)
 {
-	pgtable_age(&stage2_format, tree, age);
+	pgtable_age_tree(&stage2_format, tree, age);
 }
 
 void kvm_arch_age(struct kvm *kvm, const struct kvm_memory_slot *slot, struct pgtable_age *age)

@@ -20,7 +20,7 @@
 /* The loops, apart from all else: a test reads their object code for calls. */
 static noinline void gstage_age(const struct pgtable_walk_tree *tree, struct pgtable_age *age)
 {
-	pgtable_age(&gstage_format, tree, age);
+	pgtable_age_tree(&gstage_format, tree, age);
 }
 
 void kvm_arch_age(struct kvm *kvm, const struct kvm_memory_slot *slot, struct pgtable_age *age)

@@ -341,7 +341,7 @@ static void test_direct_bits(struct kunit *test)
 
 			tree = spte_tree(root, levels, bit);
 			rcu_read_lock();
-			pgtable_age(&spte_format, &tree, &age);
+			pgtable_age_tree(&spte_format, &tree, &age);
 			rcu_read_unlock();
 			KUNIT_EXPECT_EQ(test, age.stats.visited, 1);
 			KUNIT_EXPECT_EQ(test, age.stats.young, 1);
@@ -350,7 +350,7 @@ static void test_direct_bits(struct kunit *test)
 
 			tree = spte_tree(root, levels, 0);
 			rcu_read_lock();
-			pgtable_age(&spte_format, &tree, &age);
+			pgtable_age_tree(&spte_format, &tree, &age);
 			rcu_read_unlock();
 			KUNIT_EXPECT_EQ(test, age.stats.visited, 3);
 			KUNIT_EXPECT_EQ(test, age.stats.young, 2);

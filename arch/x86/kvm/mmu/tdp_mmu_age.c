@@ -28,7 +28,7 @@
 /* The loops, apart from all else: a test reads their object code for calls. */
 static noinline void tdp_mmu_age_tree(const struct pgtable_walk_tree *tree, struct pgtable_age *age)
 {
-	pgtable_age(&spte_format, tree, age);
+	pgtable_age_tree(&spte_format, tree, age);
 }
 
 /* The same while kvm_tdp_mmu_spte_changed is on, which is emitted from within the loop. */
@@ -47,7 +47,7 @@ static const struct pgtable_walk_format spte_traced_format = {
 static noinline void tdp_mmu_age_tree_traced(const struct pgtable_walk_tree *tree,
 					     struct pgtable_age *age)
 {
-	pgtable_age(&spte_traced_format, tree, age);
+	pgtable_age_tree(&spte_traced_format, tree, age);
 }
 
 /*

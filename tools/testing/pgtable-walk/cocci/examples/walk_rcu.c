@@ -5,7 +5,7 @@ static bool bad_no_section(struct kvm *kvm, u64 start, u64 end)
 	struct pgtable_age age = { .start = start, .end = end };
 	struct pgtable_walk_tree tree = pgtable_root_deref(&kvm->arch.root, false); /* expect */
 
-	pgtable_age(&format, &tree, &age);
+	pgtable_age_tree(&format, &tree, &age);
 	return age.stats.young;
 }
 
@@ -17,7 +17,7 @@ static bool bad_one_path(struct kvm *kvm, u64 start, u64 end, bool locked)
 	if (!locked)
 		rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false); /* expect */
-	pgtable_age(&format, &tree, &age);
+	pgtable_age_tree(&format, &tree, &age);
 	if (!locked)
 		rcu_read_unlock();
 	return age.stats.young;
@@ -31,7 +31,7 @@ static bool bad_too_early(struct kvm *kvm, u64 start, u64 end)
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
 	rcu_read_unlock();
-	pgtable_age(&format, &tree, &age); /* expect */
+	pgtable_age_tree(&format, &tree, &age); /* expect */
 	return age.stats.young;
 }
 
@@ -63,7 +63,7 @@ static bool good_section(struct kvm *kvm, u64 start, u64 end)
 
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
-	pgtable_age(&format, &tree, &age);
+	pgtable_age_tree(&format, &tree, &age);
 	rcu_read_unlock();
 
 	account(&age);
@@ -108,7 +108,7 @@ static bool good_guard(struct kvm *kvm, u64 start, u64 end)
 
 	guard(rcu)();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
-	pgtable_age(&format, &tree, &age);
+	pgtable_age_tree(&format, &tree, &age);
 	return age.stats.young;
 }
 
