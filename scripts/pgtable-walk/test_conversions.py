@@ -86,6 +86,16 @@ def test_anchor_missing(b):
     b.refused("lib/Kconfig", "0002-doom.edit:3", 'source "lib/math/Kconfig"', "0 times")
 
 
+def test_removed_lines_not_there(b):
+    """They are missed, and not taken for removed."""
+    put(b.root, {f"{CONVERT}/0003-less.edit": "/// less\n///\n/// x\nFile: kernel/other.c\nReplace: {\n"
+                 "Replace: \treturn old_call(a);\nAdd: \nFile: lib/Kconfig\nAt: end\nAdd: more\n"})
+    b.edit("kernel/other.c", "\treturn old", "\t/* theirs */\n\treturn old")
+    b.refused("kernel/other.c: 0003-less.edit:4: the 2 lines with 'return old_call(a);' are there 0 times")
+    b.edit("kernel/other.c", "\t/* theirs */\n", "")
+    b.applied()
+
+
 def test_anchor_twice(b):
     b.edit("lib/Makefile", "obj-y += z.o\n", "obj-y += z.o\nobj-y += z.o\n")
     b.refused("lib/Makefile", "0002-doom.edit", "obj-y += z.o", "2 times")

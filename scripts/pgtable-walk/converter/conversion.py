@@ -92,17 +92,23 @@ class Edit:
     def bounds(self, lines):
         if not self.scope:
             return 0, len(lines)
-        begin = self.once(find(lines, (self.scope,), 0, len(lines)), self.scope)
+        begin = self.once(find(lines, (self.scope,), 0, len(lines)), (self.scope,))
         end = begin + 1
         while end < len(lines) and (not lines[end] or lines[end][0].isspace()):
             end += 1
         return begin, end
 
-    def once(self, places, line):
+    def once(self, places, block):
         if len(places) == 1:
             return places[0]
-        raise Unfit(f"{self.path}: {self.where}: the line '{line.strip()}' is there "
+        line = max(block, key=len).strip()
+        what = f"line '{line}' is" if len(block) == 1 else f"{len(block)} lines with '{line}' are"
+        raise Unfit(f"{self.path}: {self.where}: the {what} there "
                     f"{len(places)} times, 1 expected: use the stock file, or mend the edit")
+
+    def removes(self):
+        """Whether it adds nothing that could be seen."""
+        return not any(line.strip() for line in self.add)
 
     def present(self, text):
         lines = text.split("\n")
@@ -115,7 +121,7 @@ class Edit:
         if self.kind == "At":
             begin = end = len(lines) - (not lines[-1])
         else:
-            begin = self.once(find(lines, self.anchor, *self.bounds(lines)), self.anchor[0])
+            begin = self.once(find(lines, self.anchor, *self.bounds(lines)), self.anchor)
             end = begin + len(self.anchor)
             begin, end = {"After": (end, end), "Before": (begin, begin)}.get(
                 self.kind, (begin, end))

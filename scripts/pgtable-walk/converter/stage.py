@@ -80,7 +80,7 @@ def convert(conv, stage, root):
         raise Refused(f"{(conv.sections + conv.edits)[0].path}: {conv.stem} is there already, but no "
                       f"{MANIFEST} says which version converted the tree: use stock files, without a backport "
                       "of it")
-    partly = any(held for m, held in marks if m.wanted) or any(held for _, held in edits)
+    partly = any(held for m, held in marks if m.wanted) or any(held for e, held in edits if not e.removes())
     made = {}
     for section in conv.sections:
         for place, count in (tried(section.path, convert_file, conv, section, stage, root, partly) or {}).items():
@@ -94,7 +94,7 @@ def convert(conv, stage, root):
 
 
 def edit_file(edit, there, stage):
-    if there:
+    if there and not edit.removes():
         raise Unfit(f"{edit.path}: {edit.where}: this edit is there already, but what comes "
                     "before it is not: a half converted tree, or a backport: use the stock file")
     staged = stage.file(edit.path, edit.where)
