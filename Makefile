@@ -122,7 +122,8 @@ help:
 	@echo 'make check         all tests; the last line counts them'
 	@echo 'make check-host    the library on this machine: unit tests under ASan, UBSan and TSan'
 	@echo 'make check-cocci   the conversions and the Coccinelle checks'
-	@echo 'make check-static  sparse, checkpatch and kernel-doc'
+	@echo 'make check-static  sparse, checkpatch, kernel-doc and check-docs'
+	@echo 'make check-docs    build the pages of Documentation with Sphinx'
 	@echo 'make check-kernel  KUnit, KVM selftests and stress in QEMU, debug kernel included'
 	@echo 'make sabotage      break the library on this machine in known ways; each must fail a test'
 	@echo 'make sabotage-kernel'
@@ -209,7 +210,7 @@ demo:
 
 CHECKS := check-host check-cocci check-static check-kernel
 
-.PHONY: check $(CHECKS)
+.PHONY: check check-docs $(CHECKS)
 check:
 	@rm -f $(BUILD)/stages.$$PPID; $(cache_says)
 	@$(STAGE) install $(SCRIPTS)/need $(PKGS_static) && $(STAGE) apply $(AGAIN) converted && \
@@ -239,9 +240,13 @@ cocci-arches:
 check-static: converted
 	@$(SCRIPTS)/need $(PKGS_static)
 	@$(LAB) $(foreach a,$(ARCHES),$(a)/ours-debug-config $(a)/stock-debug-config)
-	@set -e; $(foreach a,$(ARCHES),$(TESTS)/static/check-static.py --arch $(a) --cross '$($(a)_CROSS)' \
+	@set -e; $(TESTS)/static/check-docs.py --converted $(OURS); $(foreach a,$(ARCHES),$(TESTS)/static/check-static.py --arch $(a) --cross '$($(a)_CROSS)' \
 		--converted $(OURS) --converted-build $(BASE_BUILD)/$(a)/ours-debug \
 		--stock $(STOCK) --stock-build $(BASE_BUILD)/$(a)/stock-debug;)
+
+# Of check-static, what is in seconds.
+check-docs: converted
+	@$(TESTS)/static/check-docs.py --converted $(OURS)
 
 check-kernel: converted
 	@$(SCRIPTS)/need $(PKGS_kernel)

@@ -12,7 +12,7 @@ from testbench import APPLY, BASE_FILES, CONVERT, FAKE_C, HERE, OVERLAY_FILES, M
 
 ROOT = HERE.parent.parent
 KNOWN = "tools/testing/pgtable-walk/lab/arch"
-CHECKED = ("check", "check-host", "check-cocci", "check-static", "check-kernel", "demo", "sabotage-kernel",
+CHECKED = ("check", "check-host", "check-cocci", "check-static", "check-docs", "check-kernel", "demo", "sabotage-kernel",
            "record-stock")
 
 
