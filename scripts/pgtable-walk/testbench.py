@@ -196,7 +196,7 @@ class Bench:
         env = {**os.environ, "TMPDIR": str(self.tmp), **popen.pop("env", {})}
         return subprocess.run([*command, "--overlay-root", self.root, *args, tree or self.tree],
                               capture_output=True, text=True, env=env, check=False,
-                              timeout=300, **popen)
+                              timeout=900, **popen)
 
     def patched(self, code, *args):
         """Run apply.py with some of it replaced."""

@@ -36,7 +36,7 @@ class Check:
         quiet = ["--no-show-diff"] if mode in ("org", "report") else []
         done = subprocess.run(
             ["spatch", "--very-quiet", "-D", mode, "--cocci-file", self.path, *self.options, *quiet,
-             *targets], capture_output=True, text=True, timeout=300, check=False)
+             *targets], capture_output=True, text=True, timeout=900, check=False)
         if done.returncode or done.stderr.strip():
             why = done.stderr.strip() or f"spatch ended with {done.returncode}"
             raise CheckError(f"{self.path.name}, mode {mode}: {why}")

@@ -124,7 +124,7 @@ def test_parsed(tree, files):
     """A function that spatch can't parse is not checked, and nobody is told."""
     done = subprocess.run(["spatch", "--very-quiet", "--no-includes", "--include-headers", "--cocci-file",
                            HERE / "functions.cocci", *(os.path.join(tree, name) for name in files)],
-                          capture_output=True, text=True, timeout=300, check=False)
+                          capture_output=True, text=True, timeout=900, check=False)
     parsed = set(done.stdout.splitlines())
     problems = []
     for name in files:
