@@ -3,7 +3,8 @@
 
 The new files of this repository are copied to the same path of the tree.  The
 existing ones are changed by scripts/coccinelle/pgtable-walk/convert/NNNN-name,
-.cocci and .edit, in number order, each on what the previous one left.  Then the
+.cocci and .edit, in number order, each on what the previous one left.  A tree of a
+version without any gets those for the nearest one with its major number.  Then the
 checks in ../check must find nothing wrong with the result.  Either every file is
 written or none is; if a run is killed, the next one puts the tree in order first.
 
