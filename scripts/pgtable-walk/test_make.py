@@ -12,8 +12,8 @@ from testbench import APPLY, BASE_FILES, CONVERT, FAKE_C, HERE, OVERLAY_FILES, M
 
 ROOT = HERE.parent.parent
 KNOWN = "tools/testing/pgtable-walk/lab/arch"
-CHECKED = ("check", "check-host", "check-cocci", "check-static", "check-docs", "check-kernel", "demo", "sabotage-kernel",
-           "record-stock")
+CHECKED = ("check", "check-host", "check-cocci", "check-static", "check-docs", "check-kernel", "demo",
+           "sabotage-kernel", "record-stock")
 
 
 # ---- make ----
@@ -283,6 +283,24 @@ def test_fetch_base_leaves_no_half_tree(b):
     out = helper(b, "fetch-base", "6.12", b.dir / "base", tar=tar.replace("exit 2", "exit 0"))
     assert out.returncode == 0 and (b.dir / "base/Makefile").read_text() == "x\n", out
     assert {p.name for p in b.dir.glob("base*")} == {"base", "base.lock"}
+
+
+def test_fetch_cannot(b):
+    """In one line, and nothing is left."""
+    apt = '[ "$1" != indextargets ] || { echo http://mirror/debian/; exit; }; echo E: no such thing; exit 100'
+    for shim, words in (("exit 0", "no mirror"), (apt, "E: no such thing")):
+        out = helper(b, "fetch-package", "sid", b.dir / "new", "one", "two", apt_get=shim)
+        lines = [line for line in out.stderr.splitlines() if not line.startswith("fetching")]
+        assert out.returncode == 1 and len(lines) == 1 and words in lines[0], out
+        assert not (b.dir / "new").exists(), out
+
+
+def test_fetch_package(b):
+    apt = 'case $1 in indextargets) echo http://mirror/debian/ ;; download) cp "$T/one.deb" . ;; esac'
+    put(b.dir, {"one.deb": "x"})
+    out = helper(b, "fetch-package", "sid", b.dir / "new", "one", apt_get=apt,
+                 dpkg_deb='[ "$1" = -x ] && mkdir -p "$3/usr" && cp "$2" "$3/usr"')
+    assert out.returncode == 0 and (b.dir / "new/usr/one.deb").read_text() == "x", out
 
 
 def test_need_takes_the_command(b):
