@@ -122,6 +122,7 @@ help:
 	@echo 'make check         all tests; the last line counts them'
 	@echo 'make check-host    the library on this machine: unit tests under ASan, UBSan and TSan'
 	@echo 'make check-cocci   the conversions and the Coccinelle checks'
+	@echo 'make check-litmus  litmus tests of memory ordering, under the memory model of the base'
 	@echo 'make check-static  sparse, checkpatch, kernel-doc and check-docs'
 	@echo 'make check-docs    build the pages of Documentation with Sphinx'
 	@echo 'make check-kernel  KUnit, KVM selftests and stress in QEMU, debug kernel included'
@@ -208,7 +209,7 @@ demo:
 	@$(STAGE) demo $(BENCH) --demo
 	@$(STAGE) --report install apply kernels demo
 
-CHECKS := check-host check-cocci check-static check-kernel
+CHECKS := check-host check-litmus check-cocci check-static check-kernel
 
 .PHONY: check check-docs $(CHECKS)
 check:
@@ -220,6 +221,9 @@ check:
 # No times are judged here: those of bench-host are for people.
 check-host:
 	@$(HOST) check objcheck
+
+check-litmus: | $(STOCK)
+	@$(TESTS)/litmus/run.py --memory-model $(STOCK)/tools/memory-model --build $(BUILD) --jobs $(JOBS)
 
 # Tests of signals and full disks mostly wait, and leave a CPU to the checks.
 cocci_goals := cocci-apply cocci-checks cocci-sabotages cocci-lists cocci-arches

@@ -12,7 +12,7 @@ from testbench import APPLY, BASE_FILES, CONVERT, FAKE_C, HERE, OVERLAY_FILES, M
 
 ROOT = HERE.parent.parent
 KNOWN = "tools/testing/pgtable-walk/lab/arch"
-CHECKED = ("check", "check-host", "check-cocci", "check-static", "check-docs", "check-kernel", "demo",
+CHECKED = ("check", "check-host", "check-litmus", "check-cocci", "check-static", "check-docs", "check-kernel", "demo",
            "sabotage-kernel", "record-stock")
 
 
@@ -178,7 +178,7 @@ def test_checks_without_architectures(b):
 def test_dry_run(b):
     clone = Clone(b)
     before = everything(b.dir)
-    for goal in ("check", "demo", "check-cocci", "check-kernel", "apply"):
+    for goal in ("check", "demo", "check-litmus", "check-cocci", "check-kernel", "apply"):
         out = clone.make("-n", goal)
         assert out.returncode == 0 and "==" not in out.stdout, out
     assert everything(b.dir) == before
@@ -288,11 +288,12 @@ def test_fetch_base_leaves_no_half_tree(b):
 def test_fetch_cannot(b):
     """In one line, and nothing is left."""
     apt = '[ "$1" != indextargets ] || { echo http://mirror/debian/; exit; }; echo E: no such thing; exit 100'
-    for shim, words in (("exit 0", "no mirror"), (apt, "E: no such thing")):
-        out = helper(b, "fetch-package", "sid", b.dir / "new", "one", "two", apt_get=shim)
-        lines = [line for line in out.stderr.splitlines() if not line.startswith("fetching")]
-        assert out.returncode == 1 and len(lines) == 1 and words in lines[0], out
-        assert not (b.dir / "new").exists(), out
+    for name, args in (("fetch-package", ("sid", b.dir / "new", "one", "two")), ("fetch-herd", (b.dir / "new",))):
+        for shim, words in (("exit 0", "no mirror"), (apt, "E: no such thing")):
+            out = helper(b, name, *args, apt_get=shim)
+            lines = [line for line in out.stderr.splitlines() if not line.startswith("fetching")]
+            assert out.returncode == 1 and len(lines) == 1 and words in lines[0], out
+            assert not (b.dir / "new").exists() and not list(b.dir.glob("*.tmp")), out
 
 
 def test_fetch_package(b):
@@ -432,7 +433,7 @@ def test_report_of_make(b):
     put(clone.dir, {"scripts/pgtable-walk/need": "#!/bin/sh\nkill -9 $PPID\n", "build/stages.1": "x 1 1 0 0\n"})
     (clone.dir / "scripts/pgtable-walk/need").chmod(0o755)
     out = clone.make("check")
-    assert out.returncode and out.stdout.endswith("\n0 passed, 6 failed\n"), out
-    for goal in ("install", "apply", "check-host", "check-cocci", "check-static", "check-kernel"):
+    assert out.returncode and out.stdout.endswith("\n0 passed, 7 failed\n"), out
+    for goal in ("install", "apply", "check-host", "check-litmus", "check-cocci", "check-static", "check-kernel"):
         assert f"{goal} did not get to its end" in out.stdout, out
     assert [p.name for p in (clone.dir / "build").glob("stages*")] == ["stages.1"]
