@@ -62,12 +62,14 @@ enum pgtable_kunit_op {
  * @walk: calls pgtable_kunit_walk() with @format as a constant
  * @page_shift: log2 of the bytes that a leaf of level 0 maps
  * @index_bits: log2 of the entries of a table
+ * @bottom_bits: the same of tables of level 0, if they have another size; 0 if not
  * @busy: a frozen entry, with the accessed bit set if it can be; 0 if there is none
  * @leaf: makes a leaf; @flavour is any number, and decides on all bits that are
  *	  neither the address nor about access
  * @table: makes an entry that points to a table
  * @absent: makes an entry that maps nothing although it has all of an address and of
  *	    the bits of a young leaf that it may have
+ * @empty: makes an entry of an empty table; NULL if that is 0 at each level
  * @table_is_leaf: what @table makes is a leaf at level 0, not nothing
  * @set_up: called before each test, optional; 0, or an error that fails the test
  */
@@ -76,10 +78,12 @@ struct pgtable_kunit_format {
 	u64 (*walk)(enum pgtable_kunit_op op, u64 start, u64 end, struct pgtable_kunit *t);
 	unsigned int page_shift;
 	unsigned int index_bits;
+	unsigned int bottom_bits;
 	vpte_t busy;
 	vpte_t (*leaf)(phys_addr_t pa, unsigned int level, unsigned int flavour, bool young);
 	vpte_t (*table)(phys_addr_t pa);
 	vpte_t (*absent)(phys_addr_t pa);
+	vpte_t (*empty)(unsigned int level);
 	bool table_is_leaf;
 	int (*set_up)(struct kunit *test);
 };
@@ -176,6 +180,11 @@ pgtable_kunit_tighten(const struct pgtable_walk_format *fmt, const struct pgtabl
 	return PGTABLE_WALK_NEXT;
 }
 
+static inline vpte_t pgtable_kunit_empty_pte(const struct pgtable_kunit *t, unsigned int level)
+{
+	return t->fmt->empty ? t->fmt->empty(level) : 0;
+}
+
 static __always_inline enum pgtable_walk_next
 pgtable_kunit_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_walk *walk,
 		   vpte_t *ptep)
@@ -184,7 +193,7 @@ pgtable_kunit_leaf(const struct pgtable_walk_format *fmt, const struct pgtable_w
 
 	pgtable_kunit_log(t, walk, ptep, false);
 	if (t->unlink)
-		vpte_xchg(ptep, 0);
+		vpte_xchg(ptep, pgtable_kunit_empty_pte(t, walk->level));
 	return t->stop ? PGTABLE_WALK_STOP : PGTABLE_WALK_NEXT;
 }
 
@@ -196,8 +205,10 @@ pgtable_kunit_table_post(const struct pgtable_walk_format *fmt, const struct pgt
 
 	pgtable_kunit_log(t, walk, ptep, true);
 	if (t->unlink) {
+		const vpte_t old = vpte_xchg(ptep, pgtable_kunit_empty_pte(t, walk->level));
+
 		/* A walk that still looks at the table now finds plenty. */
-		memcpy(fmt->child(vpte_xchg(ptep, 0)), t->decoy, t->table_bytes);
+		memcpy(fmt->child(old), t->decoy, t->table_bytes);
 	}
 	return t->stop_post ? PGTABLE_WALK_STOP : PGTABLE_WALK_NEXT;
 }

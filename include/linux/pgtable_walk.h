@@ -68,6 +68,8 @@ struct pgtable_walk;
  * struct pgtable_walk_format - how to read the tables of one kind of MMU
  * @page_shift: log2 of the bytes that a leaf of level 0 maps
  * @index_bits: log2 of the entries in each table but the root
+ * @bottom_bits: the same of tables of level 0, if they have another size than those above
+ *		 them; 0 if not
  * @accessed: the bits that are set in a leaf that was used, if they are constant
  * @volatile_bits: the bits that hardware or lockless walkers may change in a leaf
  *		   while somebody else holds the lock; 0 if they are not constant
@@ -86,6 +88,7 @@ struct pgtable_walk;
 struct pgtable_walk_format {
 	u8 page_shift;
 	u8 index_bits;
+	u8 bottom_bits;
 	vpte_t accessed;
 	vpte_t volatile_bits;
 	enum pgtable_walk_kind (*kind)(vpte_t pte, unsigned int level);
@@ -186,6 +189,19 @@ struct pgtable_walk {
 };
 
 /**
+ * pgtable_walk_level_bits() - log2 of the entries in a table that is not the root
+ * @fmt: the format
+ * @level: the table's level
+ *
+ * Return: its index bits.
+ */
+static __always_inline unsigned int pgtable_walk_level_bits(const struct pgtable_walk_format *fmt,
+							    unsigned int level)
+{
+	return !level && fmt->bottom_bits ? fmt->bottom_bits : fmt->index_bits;
+}
+
+/**
  * pgtable_walk_level_shift() - log2 of the bytes that an entry maps
  * @fmt: the format
  * @level: the entry's level
@@ -195,7 +211,11 @@ struct pgtable_walk {
 static __always_inline unsigned int pgtable_walk_level_shift(const struct pgtable_walk_format *fmt,
 							     unsigned int level)
 {
-	return fmt->page_shift + fmt->index_bits * level;
+	unsigned int shift = fmt->page_shift + fmt->index_bits * level;
+
+	if (fmt->bottom_bits && level)
+		shift = shift - fmt->index_bits + fmt->bottom_bits;
+	return shift;
 }
 
 /**
@@ -341,6 +361,7 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_walk_format 
 					       struct pgtable_walk *walk)
 {
 	const u64 mask = (1ULL << fmt->index_bits) - 1;
+	const u64 bottom_mask = (1ULL << pgtable_walk_level_bits(fmt, 0)) - 1;
 	const u64 end = min(walk->end, 1ULL << tree->addr_bits);
 	const unsigned int top = tree->levels - 1;
 	vpte_t *tables[PGTABLE_WALK_MAX_LEVELS];
@@ -379,7 +400,7 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_walk_format 
 
 		if (level == 0)
 			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[0],
-						    top ? mask : ~0ULL, 0, end);
+						    top ? bottom_mask : ~0ULL, 0, end);
 		else
 			exit = __pgtable_walk_table(fmt, mode, ops, walk, tables[level],
 						    level == top ? ~0ULL : mask, level, end);
@@ -402,7 +423,8 @@ static __always_inline bool pgtable_walk_range(const struct pgtable_walk_format 
 		/* Come out of every table that ends here, or of all at the range's end. */
 		while (level < top &&
 		       (walk->next >= end ||
-			!(walk->next >> pgtable_walk_level_shift(fmt, level) & mask))) {
+			!(walk->next >> pgtable_walk_level_shift(fmt, level) &
+			  (level ? mask : bottom_mask)))) {
 			level++;
 			if (ops->table_post) {
 				const unsigned int shift = pgtable_walk_level_shift(fmt, level);

@@ -67,9 +67,7 @@ static u64 pgtable_kunit_random_addr(struct pgtable_kunit *t)
 	unsigned int level;
 
 	for (level = 0; level < t->tree.levels; level++) {
-		const unsigned int bits = level == t->tree.levels - 1 ? t->root_bits :
-								       t->fmt->index_bits;
-		const u32 nr = 1U << bits;
+		const u32 nr = 1U << pgtable_kunit_bits(t, level);
 		const u32 index[] = { 0, 1, nr - 1, pgtable_kunit_random(t, nr) };
 
 		addr |= (u64)index[pgtable_kunit_random(t, 4)] << pgtable_kunit_shift(t, level);
@@ -240,7 +238,7 @@ void pgtable_kunit_test_parts(struct kunit *test)
 	for (i = 0; i < 100; i++) {
 		const unsigned int shifts[] = {
 			t->fmt->page_shift, t->fmt->page_shift + 1,
-			t->fmt->page_shift + t->fmt->index_bits,
+			pgtable_kunit_shift(t, 1),
 		};
 		struct pgtable_age age = {
 			.shift = shifts[i % 3],

@@ -21,7 +21,8 @@ void pgtable_kunit_test_format(struct kunit *test)
 	for (level = 0; level < t->tree.levels; level++) {
 		KUNIT_EXPECT_EQ(test, pgtable_walk_level_shift(fmt, level),
 				pgtable_kunit_shift(t, level));
-		KUNIT_EXPECT_EQ(test, fmt->kind(0, level), PGTABLE_WALK_NONE);
+		KUNIT_EXPECT_EQ(test, fmt->kind(pgtable_kunit_empty_pte(t, level), level),
+				PGTABLE_WALK_NONE);
 		KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->absent(pa), level), PGTABLE_WALK_NONE);
 		if (t->fmt->busy)
 			KUNIT_EXPECT_EQ(test, fmt->kind(t->fmt->busy, level), PGTABLE_WALK_BUSY);
@@ -107,7 +108,7 @@ void pgtable_kunit_test_lost_race(struct kunit *test)
 	const phys_addr_t pa = virt_to_phys(t->decoy);
 	const phys_addr_t root = virt_to_phys(t->tree.table) & -pgtable_kunit_size(t, 0);
 	const vpte_t others[] = {
-		0,
+		pgtable_kunit_empty_pte(t, 0),
 		t->fmt->absent(pa),
 		t->fmt->busy,
 		t->fmt->table(pa),
@@ -190,7 +191,7 @@ void pgtable_kunit_test_one_snapshot_of_a_leaf(struct kunit *test)
 
 		pgtable_kunit_put_leaf(t, pgtable_kunit_addr(t), level, true);
 		nr = t->nr_slots - 1;
-		pgtable_kunit_check_snapshot(t, nr, 0);
+		pgtable_kunit_check_snapshot(t, nr, pgtable_kunit_empty_pte(t, level));
 		pgtable_kunit_check_snapshot(t, nr, t->fmt->absent(pa));
 		pgtable_kunit_check_snapshot(t, nr, t->fmt->table(pa));
 		pgtable_kunit_empty(t);

@@ -68,7 +68,7 @@ void pgtable_kunit_test_empty_tree(struct kunit *test)
 	pgtable_kunit_check_locked(t, 0, t->width);
 
 	/* Tables with nothing in them. */
-	pgtable_kunit_put(t, addr, 0, PGTABLE_WALK_NONE, 0);
+	pgtable_kunit_put(t, addr, 0, PGTABLE_WALK_NONE, pgtable_kunit_empty_pte(t, 0));
 	pgtable_kunit_check_aging(t, 0, t->width);
 	pgtable_kunit_check_locked(t, 0, t->width);
 	pgtable_kunit_check_locked(t, addr, addr + 1);
@@ -149,7 +149,7 @@ EXPORT_SYMBOL_GPL(pgtable_kunit_test_every_range);
 void pgtable_kunit_test_range_boundaries(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;
-	const u64 page = pgtable_kunit_size(t, 0), table = page << t->fmt->index_bits;
+	const u64 page = pgtable_kunit_size(t, 0), table = pgtable_kunit_size(t, 1);
 	const u64 edges[] = {
 		0, page, 2 * page, table - page, table, table + page, 2 * table - page,
 		2 * table, 3 * table, 3 * table + page, 4 * table, t->width - page, t->width,
@@ -164,7 +164,7 @@ void pgtable_kunit_test_range_boundaries(struct kunit *test)
 		}
 	}
 	/* Two pages, three, and so on to all of a table but one. */
-	for (i = 2; i < 1U << t->fmt->index_bits; i = pgtable_kunit_next(t, i))
+	for (i = 2; i < table / page; i = pgtable_kunit_next(t, i))
 		pgtable_kunit_check_aging(t, page, (i + 1) * page);
 }
 EXPORT_SYMBOL_GPL(pgtable_kunit_test_range_boundaries);

@@ -73,6 +73,7 @@ EXPORT_SYMBOL_GPL(pgtable_kunit_test_stop_and_resume);
 static void pgtable_kunit_unlink_in_pieces(struct kunit *test, bool stop)
 {
 	struct pgtable_kunit *t = test->priv;
+	const unsigned int top = t->tree.levels - 1;
 	unsigned int i, pieces, posts = 0, tables = 0;
 	u64 addr = 0;
 
@@ -100,7 +101,7 @@ static void pgtable_kunit_unlink_in_pieces(struct kunit *test, bool stop)
 	KUNIT_EXPECT_EQ(test, addr, t->width);
 	KUNIT_EXPECT_EQ(test, posts, tables);
 	for (i = 0; i < 1U << t->root_bits; i++)
-		KUNIT_EXPECT_EQ(test, t->tree.table[i], 0);
+		KUNIT_EXPECT_EQ(test, t->tree.table[i], pgtable_kunit_empty_pte(t, top));
 }
 
 void pgtable_kunit_test_unlink_in_pieces(struct kunit *test)
@@ -119,6 +120,7 @@ EXPORT_SYMBOL_GPL(pgtable_kunit_test_unlink_in_small_pieces);
 void pgtable_kunit_test_unlink(struct kunit *test)
 {
 	struct pgtable_kunit *t = test->priv;
+	const unsigned int top = t->tree.levels - 1;
 	unsigned int i;
 
 	pgtable_kunit_put_mix(t);
@@ -126,7 +128,7 @@ void pgtable_kunit_test_unlink(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, 0, t->width), t->width);
 	pgtable_kunit_expect_calls(t, 0, t->width, true, true);
 	for (i = 0; i < 1U << t->root_bits; i++)
-		KUNIT_EXPECT_EQ(test, t->tree.table[i], 0);
+		KUNIT_EXPECT_EQ(test, t->tree.table[i], pgtable_kunit_empty_pte(t, top));
 
 	KUNIT_EXPECT_EQ(test, pgtable_kunit_run(t, PGTABLE_KUNIT_EXCLUSIVE, 0, t->width), t->width);
 	KUNIT_EXPECT_EQ(test, t->nr_calls, 0);

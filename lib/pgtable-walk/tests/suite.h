@@ -11,6 +11,7 @@
 /* Tests go through each entry of tables that have no more index bits than this. */
 #define PGTABLE_KUNIT_ALL_BITS	9U
 
+unsigned int pgtable_kunit_bits(const struct pgtable_kunit *t, unsigned int level);
 unsigned int pgtable_kunit_shift(const struct pgtable_kunit *t, unsigned int level);
 u64 pgtable_kunit_size(const struct pgtable_kunit *t, unsigned int level);
 struct pgtable_kunit_slot *pgtable_kunit_find(struct pgtable_kunit *t, u64 addr,

@@ -5,9 +5,21 @@
  */
 #include "suite.h"
 
+/* The index bits of a table. */
+unsigned int pgtable_kunit_bits(const struct pgtable_kunit *t, unsigned int level)
+{
+	if (level == t->tree.levels - 1)
+		return t->root_bits;
+	return level || !t->fmt->bottom_bits ? t->fmt->index_bits : t->fmt->bottom_bits;
+}
+
 unsigned int pgtable_kunit_shift(const struct pgtable_kunit *t, unsigned int level)
 {
-	return t->fmt->page_shift + level * t->fmt->index_bits;
+	unsigned int shift = t->fmt->page_shift;
+
+	while (level--)
+		shift += level || !t->fmt->bottom_bits ? t->fmt->index_bits : t->fmt->bottom_bits;
+	return shift;
 }
 
 u64 pgtable_kunit_size(const struct pgtable_kunit *t, unsigned int level)
@@ -18,10 +30,9 @@ u64 pgtable_kunit_size(const struct pgtable_kunit *t, unsigned int level)
 static vpte_t *pgtable_kunit_ptep(const struct pgtable_kunit *t, vpte_t *table, u64 addr,
 				  unsigned int level)
 {
-	const unsigned int bits = level == t->tree.levels - 1 ? t->root_bits :
-							       t->fmt->index_bits;
+	const unsigned int nr = 1U << pgtable_kunit_bits(t, level);
 
-	return &table[(addr >> pgtable_kunit_shift(t, level)) % (1U << bits)];
+	return &table[(addr >> pgtable_kunit_shift(t, level)) % nr];
 }
 
 /* The entry that stands for @addr at @level, or at a higher level instead. */
@@ -82,13 +93,25 @@ static vpte_t *pgtable_kunit_alloc(struct pgtable_kunit *t)
 	return table;
 }
 
-static vpte_t *pgtable_kunit_table(struct pgtable_kunit *t)
+static void pgtable_kunit_fill(const struct pgtable_kunit *t, vpte_t *table, unsigned int level,
+			       size_t bytes)
+{
+	unsigned int i;
+
+	for (i = 0; i < bytes / sizeof(vpte_t); i++)
+		table[i] = pgtable_kunit_empty_pte(t, level);
+}
+
+/* What was emptied is empty of whatever level it was. */
+static vpte_t *pgtable_kunit_table(struct pgtable_kunit *t, unsigned int level)
 {
 	vpte_t **table = &t->tables[t->nr_tables++];
 
 	KUNIT_ASSERT_LT(t->test, t->nr_tables, (unsigned int)ARRAY_SIZE(t->tables));
 	if (!*table)
 		*table = pgtable_kunit_alloc(t);
+	if (t->fmt->empty)
+		pgtable_kunit_fill(t, *table, level, t->table_bytes);
 	return *table;
 }
 
@@ -103,7 +126,7 @@ struct pgtable_kunit_slot *pgtable_kunit_put(struct pgtable_kunit *t, u64 addr, 
 		struct pgtable_kunit_slot *slot = pgtable_kunit_find(t, addr, i);
 
 		if (!slot) {
-			vpte_t *child = pgtable_kunit_table(t);
+			vpte_t *child = pgtable_kunit_table(t, i - 1);
 
 			slot = pgtable_kunit_add(t, table, addr, i, PGTABLE_WALK_TABLE,
 						 t->fmt->table(virt_to_phys(child)));
@@ -142,7 +165,7 @@ void pgtable_kunit_empty(struct pgtable_kunit *t)
 	unsigned int i;
 
 	for (i = 0; i < t->nr_slots; i++)
-		WRITE_ONCE(*t->slots[i].ptep, 0);
+		WRITE_ONCE(*t->slots[i].ptep, pgtable_kunit_empty_pte(t, t->slots[i].level));
 	t->nr_slots = 0;
 	t->nr_tables = 0;
 }
@@ -170,7 +193,7 @@ int pgtable_kunit_init(struct kunit *test, const struct pgtable_kunit_format *fm
 	t->root_bits = root_bits;
 	t->table_bytes = max(sizeof(vpte_t) << fmt->index_bits, (size_t)PGTABLE_KUNIT_TABLE);
 	t->tree.levels = levels;
-	t->tree.addr_bits = fmt->page_shift + (levels - 1) * fmt->index_bits + root_bits;
+	t->tree.addr_bits = pgtable_kunit_shift(t, levels - 1) + root_bits;
 	t->width = 1ULL << t->tree.addr_bits;
 
 	/* At the end of its memory, so that nothing is behind a small one. */
@@ -178,8 +201,11 @@ int pgtable_kunit_init(struct kunit *test, const struct pgtable_kunit_format *fm
 	root = kunit_kzalloc(test, bytes, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, root);
 	t->tree.table = root + bytes - root_bytes;
+	pgtable_kunit_fill(t, t->tree.table, levels - 1, root_bytes);
 
 	t->decoy = pgtable_kunit_alloc(t);
+	/* No level must take these for pointers to memory of others. */
+	pgtable_kunit_fill(t, t->decoy, 1, t->table_bytes);
 	t->slots = kunit_kzalloc(test, PGTABLE_KUNIT_SLOTS * sizeof(*t->slots), GFP_KERNEL);
 	t->calls = kunit_kzalloc(test, PGTABLE_KUNIT_SLOTS * sizeof(*t->calls), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, t->slots);
@@ -208,10 +234,11 @@ u64 pgtable_kunit_addr(const struct pgtable_kunit *t)
  */
 unsigned int pgtable_kunit_next(const struct pgtable_kunit *t, unsigned int i)
 {
-	const unsigned int nr = 1U << t->fmt->index_bits, ends = 64;
+	const unsigned int bits = t->fmt->bottom_bits ?: t->fmt->index_bits;
+	const unsigned int nr = 1U << bits, ends = 64;
 	const unsigned int index = i % nr;
 
-	if (t->fmt->index_bits <= PGTABLE_KUNIT_ALL_BITS || index < ends || index >= nr - ends)
+	if (bits <= PGTABLE_KUNIT_ALL_BITS || index < ends || index >= nr - ends)
 		return i + 1;
 	/* Not a power of two, for such entries differ in their higher bits only. */
 	return i + min(nr / 64 + 1, nr - ends - index);
@@ -220,7 +247,8 @@ unsigned int pgtable_kunit_next(const struct pgtable_kunit *t, unsigned int i)
 /* So many tables of level 0, or all that there is room for, in pages. */
 unsigned int pgtable_kunit_pages(const struct pgtable_kunit *t, unsigned int tables)
 {
-	return min((u64)tables << t->fmt->index_bits, t->width >> t->fmt->page_shift);
+	return min((u64)tables << (t->fmt->bottom_bits ?: t->fmt->index_bits),
+		   t->width >> t->fmt->page_shift);
 }
 
 /* All there is: huge leaves and small ones, old and young, holes, empty tables. */
@@ -238,7 +266,7 @@ void pgtable_kunit_put_mix(struct pgtable_kunit *t)
 		const u64 huge = pgtable_kunit_size(t, 1);
 
 		pgtable_kunit_put_leaf(t, huge, 1, true);
-		pgtable_kunit_put(t, 2 * huge, 0, PGTABLE_WALK_NONE, 0);
+		pgtable_kunit_put(t, 2 * huge, 0, PGTABLE_WALK_NONE, pgtable_kunit_empty_pte(t, 0));
 		pgtable_kunit_put_leaf(t, 3 * huge, 0, true);
 		pgtable_kunit_put_leaf(t, 3 * huge + page, 0, false);
 	}

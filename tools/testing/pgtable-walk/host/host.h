@@ -39,6 +39,10 @@ typedef u64 gfn_t;
 
 #define BIT_ULL(n)		(1ULL << (n))
 #define GENMASK_ULL(h, l)	((~0ULL << (l)) & (~0ULL >> (63 - (h))))
+#define cpu_to_be64(x)		__builtin_bswap64(x)
+#define be64_to_cpu(x)		__builtin_bswap64(x)
+#define __force
+typedef u64 __be64;
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member)	((type *)((char *)(ptr) - offsetof(type, member)))
 #define min(a, b)		({ typeof(a) a_ = (a); typeof(b) b_ = (b); a_ < b_ ? a_ : b_; })
