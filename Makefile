@@ -9,7 +9,7 @@ goals := $(or $(MAKECMDGOALS),help)
 
 # What this file sets for itself cannot be set by others: 'make clean BUILD=/home'.
 foreign := command override $(if $(findstring e,$(firstword -$(MAKEFLAGS))),environment)
-$(foreach v,BUILD BASE_BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST BENCH AGAIN ANYWHERE ON_A_TREE KNOWN_ARCHES KNOWN_BASES goals CHECKS CURDIR,\
+$(foreach v,BUILD BASE_BUILD STOCK OURS SCRIPTS TESTS STAGE LAB HOST BENCH AGAIN ANYWHERE ON_A_TREE EVERY_BASE KNOWN_ARCHES KNOWN_BASES goals CHECKS CURDIR,\
 	$(if $(filter $(foreign),$(origin $(v))),$(error $(v) cannot be set: all that is built goes below build/)))
 ifeq ($(wildcard $(SCRIPTS)/apply.py),)
 $(error this is not the top directory of pgtable-walk: use 'make -C')
@@ -20,16 +20,19 @@ endif
 $(foreach v,ARCHES BASE FULL JOBS M ONLY V,$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))))
 
 # The demo runs on one architecture, all else on all of them, unless some are named.
-KNOWN_ARCHES := $(sort $(basename $(notdir $(wildcard $(TESTS)/lab/arch/*.mk))))
+EVERY_BASE := $(sort $(basename $(notdir $(wildcard $(TESTS)/lab/arch/*.mk))))
 demo_arches := $(if $(filter undefined,$(origin ARCHES)),arm64,$(value ARCHES))
 # All that there is to check takes longer than an hour, but for one architecture.
 FULL ?= $(if $(filter 1,$(words $(ARCHES))),1)
 ifeq ($(origin ARCHES),undefined)
-ARCHES := $(KNOWN_ARCHES)
+ARCHES := $(EVERY_BASE)
 endif
 KNOWN_BASES := $(sort $(notdir $(patsubst %/.,%,$(wildcard \
 	scripts/coccinelle/pgtable-walk/convert/[0-9]*.[0-9]*/.))))
 BASE ?= 6.12
+# What one base alone has is done if it is named.
+KNOWN_ARCHES := $(sort $(EVERY_BASE) $(foreach base,$(filter $(BASE),$(KNOWN_BASES)),\
+	$(basename $(notdir $(wildcard $(TESTS)/lab/arch/$(base)/*.mk)))))
 JOBS ?= $(shell nproc)
 V ?= 0
 
@@ -109,7 +112,7 @@ AGAIN = env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory ARCHES="$(ARCHES
 	V=$(V) FULL=$(or $(FULL),0)
 
 # What the lab knows of each architecture, its packages as well.
-include $(wildcard $(TESTS)/lab/arch/*.mk)
+include $(wildcard $(TESTS)/lab/arch/*.mk $(TESTS)/lab/arch/$(BASE)/*.mk)
 # COMMAND:PACKAGE: the package only where there is no such command.
 PKGS_kernel = gcc:gcc make flex:flex bison:bison bc:bc libelf-dev libssl-dev cpio:cpio ccache:ccache rsync:rsync \
 	$(foreach arch,$(ARCHES),$($(arch)_PACKAGES))

@@ -20,9 +20,14 @@ def aliases(arch):
     return re.compile("|".join(filter(None, (arch, lab_word(arch, "CROSS").partition("-")[0]))), re.I)
 
 
+def lines(text):
+    """Those of a list that are places."""
+    return [line for line in text.splitlines() if re.match(r"[^#\s]", line)]
+
+
 def main():
-    places = [line for line in (HERE / "architectures.list").read_text(encoding="utf-8").splitlines()
-              if re.match(r"[^#\s]", line)]
+    places, *alone = re.split(r"^Only (\S+: \S+)$", (HERE / "architectures.list").read_text(encoding="utf-8"), flags=re.M)
+    places = lines(places)
     names = {arch: aliases(arch) for arch in ARCHES}
     files = []
     for top, directories, there in os.walk(ROOT):
@@ -42,6 +47,12 @@ def main():
             elif "ARCH" not in place and not naming[arch].intersection(there):
                 problems.append(f"does not name {arch}")
         ktap.result(place, problems)
+    for base, some in zip(alone[::2], alone[1::2]):
+        arch = base.partition(": ")[2]
+        for place in lines(some):
+            there = fnmatch.filter(files, place)
+            ktap.result(f"{base}: {place}", [] if any(arch in name or arch in (ROOT / name).read_text(
+                encoding="utf-8").lower() for name in there) else [f"nothing there for {arch}"])
     patterns = [place.replace("ARCH", arch) for place in places for arch in ARCHES] + list(PROSE)
     ktap.result("no other place", [f"{name} names {', '.join(ARCHES)}, and is not in architectures.list"
                                    for name in sorted(set.intersection(*naming.values()))
