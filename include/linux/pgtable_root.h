@@ -69,7 +69,8 @@ static inline bool pgtable_walk_tree_valid(const struct pgtable_walk_tree *tree)
  * find no root.
  *
  * Context: any.
- * Ordering: release; pairs with the address dependency of pgtable_root_deref().
+ * Ordering: release; pairs with the address dependency of pgtable_root_deref() (litmus:
+ * publish-root, root-word).
  */
 static inline void pgtable_root_publish(struct pgtable_root *root,
 					const struct pgtable_walk_tree *tree)
@@ -80,7 +81,7 @@ static inline void pgtable_root_publish(struct pgtable_root *root,
 	if (WARN_ON_ONCE(!pgtable_walk_tree_valid(tree)))
 		word = 0;
 
-	/* Pairs with the address dependency of pgtable_root_deref(). */
+	/* Pairs with the address dependency of pgtable_root_deref(); litmus: publish-root. */
 	smp_store_release(&root->word, word);
 }
 
@@ -98,7 +99,7 @@ static __always_inline struct pgtable_walk_tree __pgtable_root_decode(unsigned l
  * pgtable_root_deref() - look up a root
  * @root: the place where it was published
  * @locked: what else than RCU keeps the root alive, as for rcu_dereference_check();
- *	    a condition for lockdep
+ *	    a condition for lockdep (litmus: publish-root, retire-lock)
  *
  * Context: RCU read section, or whatever @locked says.  The snapshot is good for
  * as long as that lasts.
@@ -134,7 +135,7 @@ static __always_inline struct pgtable_walk_tree __pgtable_root_decode(unsigned l
  *
  * Context: sleeps; the MMU lock is not held.
  * Ordering: fully ordered.  What walkers read or wrote before comes before what the owner
- * does to the tables afterwards.
+ * does to the tables afterwards (litmus: retire-root).
  * Return: the root, to one caller only; a table of NULL to all others.
  */
 static inline struct pgtable_walk_tree pgtable_root_retire(struct pgtable_root *root)

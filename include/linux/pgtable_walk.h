@@ -24,15 +24,17 @@
  *	The caller's RCU read section.  A table is freed only after it was
  *	unlinked, TLBs were invalidated, and a grace period (pgtable_gather_free());
  *	a root after it was retired, which includes a grace period
- *	(pgtable_root_retire()).  The walk takes no reference on anything.
+ *	(pgtable_root_retire()).  The walk takes no reference on anything;
+ *	litmus: free-table, age-freed, retire-root.
  * Value
  *	One snapshot per decision.  Kind, child and new value all come from it, and
  *	the new value is written by one cmpxchg on it.  So an entry that was
- *	zapped, frozen, split or remapped since stays as it is.
+ *	zapped, frozen, split or remapped since stays as it is; litmus: snapshot,
+ *	age-unmap, age-fault, bbm-frozen.
  * Order
  *	A table is published with release order (vpte_link_table()) and reached
  *	through an address that was read from its parent, as is the root
- *	(pgtable_root_publish()).
+ *	(pgtable_root_publish()); litmus: link-table, publish-root.
  *
  * A walk may pass through a table that was unlinked a moment ago.  Its leaves are
  * then as stale as a TLB entry would be.  Their accessed state is a usable hint, but
@@ -456,7 +458,7 @@ done:
  * @PGTABLE_WALK_YOUNG: likewise
  * @PGTABLE_WALK_LOST: likewise
  * @PGTABLE_WALK_BUSY_MET: likewise
- * @PGTABLE_WALK_FREED: tables freed after their grace period
+ * @PGTABLE_WALK_FREED: unlinked tables that were freed
  * @PGTABLE_WALK_NR_COUNTERS: how many counters there are
  */
 enum pgtable_walk_counter {

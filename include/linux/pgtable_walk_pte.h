@@ -56,7 +56,7 @@ static inline void pgtable_walk_stall(void) { }
  *
  * Ordering: what is read through an address taken from the snapshot is ordered
  * after it (address dependency), and so sees everything that came before the
- * vpte_link_table() which published that address.
+ * vpte_link_table() which published that address (litmus: link-table, snapshot).
  *
  * Return: the entry.
  */
@@ -75,7 +75,7 @@ static __always_inline vpte_t vpte_read(const vpte_t *ptep)
  * walkers.  One attempt: what a lost race means is for the caller to say.
  *
  * Context: any.
- * Ordering: full when it succeeds, none when it fails.
+ * Ordering: full when it succeeds, none when it fails (litmus: age-flush, link-shared).
  * Return: true if @new was written.
  */
 static __always_inline bool vpte_try_cmpxchg(vpte_t *ptep, vpte_t *old, vpte_t new)
@@ -91,7 +91,7 @@ static __always_inline bool vpte_try_cmpxchg(vpte_t *ptep, vpte_t *old, vpte_t n
  * For an owner with exclusive access who unmaps or replaces an entry.
  *
  * Context: any; lock held exclusively.
- * Ordering: full.
+ * Ordering: full (litmus: unmap-dirty, age-unmap, bbm-flush).
  * Return: the value that was replaced, volatile bits included.  Flushing, dirty
  * tracking and freeing must go by this value.
  */
@@ -114,7 +114,7 @@ static __always_inline vpte_t vpte_xchg(vpte_t *ptep, vpte_t new)
  * and writes nothing.
  *
  * Context: any; lock held exclusively or shared.
- * Ordering: full when it succeeds.
+ * Ordering: full when it succeeds (litmus: age-wrprotect, age-dirty).
  * Return: true if the entry was changed.
  */
 static __always_inline bool vpte_update(vpte_t *ptep, vpte_t *old, vpte_t clear, vpte_t set,
@@ -140,11 +140,11 @@ static __always_inline bool vpte_update(vpte_t *ptep, vpte_t *old, vpte_t clear,
  * A store is enough, for a frozen entry has one owner.
  *
  * Context: any.
- * Ordering: release; pairs with the address dependency of vpte_read().
+ * Ordering: release; pairs with the address dependency of vpte_read() (litmus: bbm-make).
  */
 static __always_inline void vpte_unfreeze(vpte_t *ptep, vpte_t new)
 {
-	/* Pairs with the address dependency of vpte_read(). */
+	/* Pairs with the address dependency of vpte_read(); litmus: bbm-make. */
 	smp_store_release(ptep, new);
 }
 
@@ -157,15 +157,19 @@ static __always_inline void vpte_unfreeze(vpte_t *ptep, vpte_t new)
  *
  * Context: any; lock held exclusively.
  * Ordering: release: software and hardware walkers that find the table also find
- * what was written to it.  Pairs with the address dependency of vpte_read().
+ * what was written to it.  Pairs with the address dependency of vpte_read() (litmus:
+ * link-table).
  */
 static __always_inline void vpte_link_table(vpte_t *ptep, vpte_t table_pte)
 {
 	if (!IS_ENABLED(CONFIG_SMP)) {
-		/* The release is for the compiler only then, and hardware walkers don't see it. */
+		/*
+		 * The release is for the compiler only then, and hardware walkers don't see it;
+		 * litmus: link-table.
+		 */
 		wmb();
 	}
-	/* Pairs with the address dependency of vpte_read(). */
+	/* Pairs with the address dependency of vpte_read(); litmus: link-table. */
 	smp_store_release(ptep, table_pte);
 }
 

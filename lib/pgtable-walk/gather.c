@@ -41,7 +41,7 @@ EXPORT_SYMBOL_GPL(pgtable_gather_table);
  *
  * Hardware walkers don't know RCU: the caller has invalidated all TLBs and
  * page-walk caches that may hold a pointer to one of the tables since they were
- * unlinked, and waited for that.
+ * unlinked, and waited for that (litmus: free-table).
  *
  * Context: any that call_rcu() may be used in.  The callback is in the kernel image,
  * so a module that calls this needs no rcu_barrier() for it.
@@ -62,7 +62,8 @@ EXPORT_SYMBOL_GPL(pgtable_gather_free);
  * @gather: what was gathered; empty afterwards
  *
  * For the owner of a root that pgtable_root_retire() returned: its grace period was that
- * of all tables below, so there is no need for one more, nor for an RCU callback each.
+ * of all tables below, so there is no need for one more, nor for an RCU callback each
+ * (litmus: retire-root).
  * As with pgtable_gather_free(), no hardware walker may be left.
  *
  * Context: any.

@@ -4,7 +4,7 @@
  *
  * What protects a walk that does not hold mmu_lock:
  *
- *  - memslots: kvm->srcu, which the caller holds, as with mmu_lock;
+ *  - memslots: kvm->srcu, which the caller holds, as with mmu_lock (litmus: slot-change);
  *  - page tables: RCU, in kvm_arch_age(); what x86 finds by rmaps: the lock of each head;
  *  - their entries: one cmpxchg on the value that was looked at, in pgtable_age_tree(), and in
  *    spte_age() for rmaps.

@@ -6,8 +6,8 @@
  * protected.  What it may meet, and what keeps it safe:
  *
  *  - The root goes away: it is hidden first and freed after a grace period
- *    (stage2_retire_root()).  Levels and width come with the root in one word; struct
- *    kvm_pgtable, which goes with it, is not looked at.
+ *    (stage2_retire_root(); litmus: retire-root, root-word).  Levels and width come with
+ *    the root in one word; struct kvm_pgtable, which goes with it, is not looked at.
  *  - A table goes away: freed by RCU after unlink and TLBI, in stage2_unmap_walker() as
  *    where a block replaces it.  It may still be full of valid leaves.
  *  - An entry is in the middle of a break-before-make: it holds KVM_INVALID_PTE_LOCKED,
@@ -19,7 +19,7 @@
  * There is no TLBI: a leaf with the flag clear is never cached, and one that was cached
  * with it set may hide an access.  ->clear_flush_young() flushes, after the walk.  For
  * that the cmpxchg has to be visible to hardware walkers, which the DSB ahead of the
- * TLBI sees to: it waits for the stores of this CPU.
+ * TLBI sees to: it waits for the stores of this CPU (litmus: aarch64/age-flush).
  *
  * Shadow stage 2s of nested guests are not aged.
  */

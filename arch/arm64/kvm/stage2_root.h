@@ -40,7 +40,8 @@ static inline bool stage2_retire_root(struct kvm *kvm, struct kvm_s2_mmu *mmu)
 
 /*
  * Flush all that TLBs hold of a VM, unless its root is retired: it no longer runs then.  To
- * flush, the root is loaded, and hardware may walk from there: the root must not go.
+ * flush, the root is loaded, and hardware may walk from there: the root must not go (litmus:
+ * retire-flush).
  */
 static inline void stage2_flush_tlbs(struct kvm_s2_mmu *mmu)
 {

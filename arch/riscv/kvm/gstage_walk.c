@@ -16,7 +16,7 @@
  *	(guest_read.c), so that no access by the guest or by KVM starts from what
  *	it still caches.
  *   -> RCU grace period: no aging walk can hold a pointer to it
- *   -> free
+ *   -> free (litmus: free-table, guest-read)
  *
  * The end of all tables, when the VM's last reference or the process is gone: no vCPU
  * runs any more, nor is one loaded, and the root is retired, which includes the grace
@@ -250,7 +250,7 @@ bool kvm_riscv_gstage_free_pgd(struct kvm *kvm)
 	if (!tree.table)
 		return false;
 
-	/* Also waits for an unmap that found the root before it was retired. */
+	/* Also waits for an unmap that found the root before that; litmus: retire-lock. */
 	gstage_lock(kvm);
 	kvm->arch.pgd = NULL;
 	kvm->arch.pgd_phys = 0;

@@ -30,7 +30,8 @@ static unsigned long guest_read_vmid(void)
 
 /*
  * VMIDs have run out since, and ours was, or will be, given to somebody else.  Where the
- * version is that of now, so is the VMID: it is written first, and read behind an acquire.
+ * version is that of now, so is the VMID: it is written first, and read behind an acquire
+ * (litmus: vmid-version).
  */
 static bool guest_read_foreign_vmid(struct kvm_vcpu *vcpu)
 {
@@ -53,7 +54,7 @@ void kvm_riscv_guest_read_begin(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(vcpu->mode, READING_SHADOW_PAGE_TABLES);
 	/*
 	 * Either the one who requests a fence sees the mode, or we see the request.  Pairs
-	 * with smp_mb__before_atomic() in kvm_vcpu_exiting_guest_mode().
+	 * with smp_mb__before_atomic() in kvm_vcpu_exiting_guest_mode(); litmus: guest-read.
 	 */
 	smp_mb();
 
@@ -73,6 +74,6 @@ void kvm_riscv_guest_read_end(struct kvm_vcpu *vcpu)
 	if (guest_read_foreign_vmid(vcpu))
 		kvm_riscv_local_hfence_gvma_vmid_all(guest_read_vmid());
 
-	/* The reads come first, then nobody waits for them. */
+	/* The reads come first, then nobody waits for them; litmus: guest-read. */
 	smp_store_release(&vcpu->mode, OUTSIDE_GUEST_MODE);
 }

@@ -25,7 +25,7 @@
  * spte.c tells them, and go by the value that was there.  If A/D bits are enabled, and D is
  * set or W is not and can't become so, they may store plainly.  That may undo what the walk
  * did to A since they looked, which is as if it had come before: the page counts as used
- * once more.
+ * once more (litmus: age-undone).
  *
  * Everything that is not shadow-present, a frozen SPTE and MMIO among it, belongs to the
  * holders of mmu_lock; so do SPTEs that point to tables, of which nobody looks at A.

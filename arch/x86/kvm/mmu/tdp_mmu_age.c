@@ -6,11 +6,12 @@
  * may meet, and what keeps it safe:
  *
  *  - A root goes away: it is off the list, by list_del_rcu(), before it is freed by
- *    call_rcu().  No reference is taken, and none needed: nothing here sleeps.
+ *    call_rcu() (litmus: root-list).  No reference is taken, and none needed: nothing here
+ *    sleeps.
  *  - A root is invalidated: no vCPU will run on it again.  It is left out.  A walk
  *    that found it valid a moment before ages what is about to be zapped; that is harmless.
  *  - A table goes away: handle_removed_pt() frees it by call_rcu(), and flows that remove
- *    tables flush TLBs before they leave their own RCU section.
+ *    tables flush TLBs before they leave their own RCU section (litmus: flush-in-section).
  *  - An SPTE is frozen, zapped, split, write-protected or aged by others: the cmpxchg
  *    fails, nothing is written, and the leaf counts as young.
  *  - Memslots change: the caller holds kvm->srcu.

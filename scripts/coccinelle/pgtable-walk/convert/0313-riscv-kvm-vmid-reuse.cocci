@@ -73,7 +73,7 @@ expression version;
  {
  	...
 -	return unlikely(READ_ONCE(vmid->vmid_version) != version);
-+	/* Pairs with kvm_riscv_gstage_vmid_update(). */
++	/* Pairs with kvm_riscv_gstage_vmid_update(); litmus: vmid-version. */
 +	return unlikely(smp_load_acquire(&vmid->vmid_version) != version);
  }
 
@@ -97,7 +97,7 @@ expression version;
  	kvm_for_each_vcpu(i, v, vcpu->kvm)
  		kvm_make_request(KVM_REQ_UPDATE_HGATP, v);
 +
-+	/* Who finds the version finds the VMID and the request. */
++	/* Who finds the version finds the VMID and the request; litmus: vmid-version. */
 +	smp_store_release(&vmid->vmid_version, version);
 +
 +	spin_unlock(&vmid_lock);

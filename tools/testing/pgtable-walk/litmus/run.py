@@ -360,8 +360,7 @@ def main():
 
     ktap = Ktap()
     for title, problems in check_texts(ROOT).items():
-        if "claim" not in title and "named" not in title:
-            ktap.result(title, problems)
+        ktap.result(title, problems)
     sabotage_texts(ktap)
 
     tests = read_tests(HERE)

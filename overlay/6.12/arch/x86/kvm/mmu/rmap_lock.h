@@ -32,7 +32,7 @@
 /* Bit 0 is KVM_RMAP_MANY. */
 #define KVM_RMAP_LOCKED	BIT(1)
 
-/* Acquire; pairs with the release of __kvm_rmap_unlock(). */
+/* Acquire; pairs with the release of __kvm_rmap_unlock(); litmus: rmap-list, rmap-free. */
 static inline unsigned long __kvm_rmap_lock(struct kvm_rmap_head *head)
 {
 	long val;
@@ -51,7 +51,7 @@ static inline void __kvm_rmap_unlock(struct kvm_rmap_head *head, unsigned long v
 {
 	KVM_MMU_WARN_ON(val & KVM_RMAP_LOCKED);
 
-	/* Pairs with the acquire of __kvm_rmap_lock(). */
+	/* Pairs with the acquire of __kvm_rmap_lock(); litmus: rmap-list, rmap-free. */
 	atomic_long_set_release(&head->val, val);
 	preempt_enable();
 }

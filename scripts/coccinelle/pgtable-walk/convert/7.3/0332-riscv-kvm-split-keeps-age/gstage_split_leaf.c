@@ -2,7 +2,8 @@
 
 /*
  * Put a table in place of the huge leaf that it then maps the same as.  Meanwhile hardware
- * may set A of the leaf, and an aging walk may clear it: then the table is filled anew.
+ * may set A of the leaf, and an aging walk may clear it: then the table is filled anew (litmus:
+ * split-age).
  */
 static void gstage_split_leaf(pte_t *ptep, pte_t *table, unsigned long page_size)
 {
