@@ -6,9 +6,9 @@
  * meet, and what keeps it safe:
  *
  *  - The root goes away: it is retired before it is torn down, which waits for a grace period
- *    (gpa_pt_free()).
+ *    (gpa_pt_free(); litmus: retire-root).
  *  - A table goes away: gathered after it was unlinked, freed by RCU after TLBs were flushed
- *    (gpa_pt_drop()).
+ *    (gpa_pt_drop(); litmus: free-table).
  *  - A leaf is zapped, write-protected, split or aged by others: the cmpxchg fails, nothing is
  *    written, and the leaf counts as young.
  *  - Memslots change: the caller holds kvm->srcu.

@@ -9,7 +9,7 @@
  *   -> kvm_flush_remote_tlbs(): when it returns, a vCPU in the guest has left it, a refill of
  *	its TLB included, and gets a new VPID before it enters again, as others do
  *   -> RCU grace period: no aging walk can hold a pointer to it
- *   -> free
+ *   -> free (litmus: free-table)
  *
  * The end of all tables, when the VM's last reference or the process is gone: no vCPU runs any
  * more, and the root is retired, which includes the grace period.  From then on the tables
