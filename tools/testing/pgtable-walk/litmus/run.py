@@ -254,16 +254,14 @@ def check_texts(top):
 
 
 def replaced(name, old, new):
-    def change(top):
-        path = top / name
-        text = path.read_text(encoding="utf-8")
+    def change(text):
         assert old in text, (name, old)
-        path.write_text(text.replace(old, new), encoding="utf-8")
-    return change
+        return text.replace(old, new)
+    return name, change
 
 
 def added(name, text):
-    return lambda top: (top / name).write_text(text, encoding="utf-8")
+    return name, lambda _: text
 
 
 OURS = str(HERE.relative_to(ROOT))
@@ -312,14 +310,20 @@ def one_line(found, words):
 
 def sabotage_texts(ktap):
     before = [problem for problems in check_texts(ROOT).values() for problem in problems]
-    for title, change, words in TEXT_SABOTAGES:
-        with tempfile.TemporaryDirectory(prefix="pgtable-walk-") as directory:
-            top = pathlib.Path(directory)
-            for name in (*KERNEL_DIRS, "overlay", str(CONVERT_DIR), "Documentation", OURS):
-                shutil.copytree(ROOT / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
-            change(top)
+    with tempfile.TemporaryDirectory(prefix="pgtable-walk-") as directory:
+        top = pathlib.Path(directory)
+        for name in (*KERNEL_DIRS, "overlay", str(CONVERT_DIR), "Documentation", OURS):
+            shutil.copytree(ROOT / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for title, (name, change), words in TEXT_SABOTAGES:
+            path = top / name
+            good = path.read_text(encoding="utf-8") if path.exists() else None
+            path.write_text(change(good), encoding="utf-8")
             found = [problem for problems in check_texts(top).values() for problem in problems if problem not in before]
-        ktap.result(f"sabotage: {title}", one_line(found, words))
+            if good is None:
+                path.unlink()
+            else:
+                path.write_text(good, encoding="utf-8")
+            ktap.result(f"sabotage: {title}", one_line(found, words))
 
 
 def sabotage_herd(ktap, herd):
