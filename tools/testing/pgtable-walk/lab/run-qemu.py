@@ -148,6 +148,8 @@ class Console:
             self.last = self.now
         elif text.startswith("# Totals: ") and not self.suite and self.expected.keys() <= self.results.keys():
             self.finished = True
+        elif text.startswith("reboot: ") and not self.expected:
+            self.finished = True
         elif match := re.match(r"# ([^\s:]+): (.*)", text):
             if match[1] in self.expected:
                 self.output_of_test(match[2])
@@ -241,7 +243,7 @@ def boot(command, console, log, limit, quiet_limit):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--name", required=True, help="of the run: names its files")
-    parser.add_argument("--plan", required=True, type=Path)
+    parser.add_argument("--plan", type=Path, help="without one, the kernel's own tests are all, and then it reboots")
     parser.add_argument("--build", required=True, type=Path, help="log/ goes below it")
     parser.add_argument("--stock", type=Path, help="results on the stock kernel to compare with")
     parser.add_argument("--record", type=Path, help="write the results there, as --stock reads them")
@@ -258,7 +260,7 @@ def main():
     parser.add_argument("command", nargs="+", help="QEMU and its arguments")
     args = parser.parse_args()
 
-    plan = read_plan(args.plan)
+    plan = read_plan(args.plan) if args.plan else {}
     stock = dict(line.split() for line in read_stock(args.stock)) if args.stock else {}
     races = set(read_stock(args.races)) if args.races else set()
     (args.build / "log").mkdir(parents=True, exist_ok=True)
