@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # VHE and the access flag set by hardware; nVHE, the hypervisor's half of KVM at EL2,
-# and the flag set by a fault; another granule. KVM is never a module there.
+# and the flag set by a fault; with FULL=1 another granule. KVM is never a module there.
 arm64_CROSS        := aarch64-linux-gnu-
 arm64_PACKAGES     := aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	qemu-system-aarch64:qemu-system-arm
 arm64_TESTS_6.12 := aarch64
 arm64_IMAGE        := arch/arm64/boot/Image
-arm64_MACHINES     := vhe nvhe 64k
+arm64_MACHINES     := vhe nvhe $(if $(FULL),64k)
 arm64_vhe_QEMU     := qemu-system-aarch64 -M virt,virtualization=on,gic-version=3 -cpu max
 arm64_nvhe_QEMU    := qemu-system-aarch64 -M virt,virtualization=on,gic-version=3 -cpu cortex-a72
 arm64_64k_QEMU     := $(arm64_vhe_QEMU)
