@@ -53,7 +53,7 @@ ALLOWED = (
     ("mm/vmscan.c", "MACRO_ARG_UNUSED", "likewise"),
     ("mm/internal.h", "MACRO_ARG_UNUSED", "likewise"),
     ("*/6.12/0720-mm-lru-gen-age/young_ptes.h", "MACRO_ARG_UNUSED", "likewise"),
-    ("*/7.3/0720-mm-lru-gen-age/skipped.c", "MACRO_ARG_UNUSED", "likewise"),
+    ("mm/mmu_notifier_age_debug.c", "ALLOC_WITH_SIZEOF", "6.12 has no kzalloc_obj()"),
     ("include/trace/events/*.h", "PARENTHESIS_ALIGNMENT", "the style of trace events"),
     ("include/trace/events/*.h", "OPEN_ENDED_LINE", "likewise"),
 )
@@ -141,8 +141,11 @@ def checkpatch(stock, argument, *more):
 def test_checkpatch_file(top, stock, name):
     allowed = {rule for pattern, rule, _ in ALLOWED if fnmatch.fnmatch(name, pattern)}
     found = checkpatch(stock, os.path.join(top, name), "-f")
+    # A rule may be newer than this base.
+    rules = text_of(stock.source, "scripts/checkpatch.pl")
     return ([f"{name}:{text}" for rule, _, text in found if rule not in allowed] +
-            [f"{name}: nothing to allow: {rule}" for rule in allowed - {rule for rule, *_ in found}])
+            [f"{name}: nothing to allow: {rule}" for rule in allowed - {rule for rule, *_ in found}
+             if f'"{rule}"' in rules])
 
 
 def test_checkpatch_converted(ours, stock, name):
