@@ -17,7 +17,7 @@ endif
 
 # Values are taken as they are. Recipes get them in their environment, for which make would
 # expand them.
-$(foreach v,ARCHES BASE FULL JOBS M ONLY V,$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))))
+$(foreach v,ARCHES BASE FULL JOBS M ONLY ROWS V,$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))))
 
 # The demo runs on one architecture, all else on all of them, unless some are named.
 EVERY_BASE := $(sort $(basename $(notdir $(wildcard $(TESTS)/lab/arch/*.mk))))
@@ -128,7 +128,8 @@ help:
 	@echo 'make check-litmus  litmus tests of memory ordering, under the memory model of the base'
 	@echo 'make check-static  sparse, checkpatch, kernel-doc and check-docs'
 	@echo 'make check-docs    build the pages of Documentation with Sphinx'
-	@echo 'make check-kernel  KUnit, KVM selftests and stress in QEMU, debug kernel included'
+	@echo 'make check-kernel  KUnit, KVM selftests and stress in QEMU, debug kernel included;'
+	@echo '                   ROWS="arm64/vhe/ours-debug ..." picks some boots'
 	@echo 'make sabotage      break the library on this machine in known ways; each must fail a test'
 	@echo 'make sabotage-kernel'
 	@echo '                   the same for converted kernels, in QEMU; ONLY=regex picks some of either'
@@ -255,6 +256,7 @@ check-static: converted
 check-docs: converted
 	@$(TESTS)/static/check-docs.py --converted $(OURS)
 
+check-kernel: export ROWS := $(value ROWS)
 check-kernel: converted
 	@$(SCRIPTS)/need $(PKGS_kernel)
 	@$(cache_says)
