@@ -6,7 +6,7 @@ Of each check: that every mode it has runs, and that it reports those lines of i
 examples that say "expect" (or "expect N", for N reports), and no other.
 
 With --stock, a kernel tree without pgtable-walk: that it reports there what
-stock.list says, by file and function, and nothing else.  With --converted, a tree
+stock-BASE.list says, by file and function, and nothing else.  With --converted, a tree
 that has pgtable-walk: that it reports nothing in the files that are new or
 converted.  Whether it does once they are broken is for ../sabotage.py.
 """
@@ -25,6 +25,7 @@ sys.path.insert(0, str(HERE.parent))
 # pylint: disable=wrong-import-position
 from checks import CHECKS, Check, CheckError  # noqa: E402
 from testlib import ARCHES, MANIFEST, Ktap, need_tree, recorded, wanted  # noqa: E402
+from converter.main import tree_version  # noqa: E402
 
 EXAMPLES = HERE / "examples"
 ORG = re.compile(r"\* TODO \[\[view:(?P<path>[^\s:]+)::.*?linb=(?P<line>\d+)::")
@@ -100,7 +101,8 @@ def function_at(path, line):
 def test_stock(check, tree, arches):
     tree = os.path.abspath(tree)
     recorded = collections.Counter()
-    for line in (HERE / "stock.list").read_text(encoding="utf-8").splitlines():
+    on_record = HERE / f"stock-{tree_version(pathlib.Path(tree))}.list"
+    for line in on_record.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             name, path, function, *count = line.split()
             if name == check.name and (not path.startswith("arch/") or path.split("/")[1] in arches):
