@@ -3,6 +3,7 @@
  * Aging of huge leaves on x86, of all their pages or some, and while they are split and
  * recovered.
  */
+#include "lockless_aging_base.h"
 #include "lockless_aging_race.h"
 
 #define PARAM(name)	"/sys/module/kvm/parameters/" name
@@ -198,11 +199,11 @@ static void split_and_recover(bool eager)
 		la_vcpu_do(&v, 0, LA_OP_STAMP, HUGE_GPA, HUGE_PAGES, stamp);
 		for (page = 0; page < HUGE_PAGES; page++)
 			stamps[page] = stamp;
-		TEST_ASSERT_EQ(vm_get_stat(v.vm, "pages_2m"), HUGE_LEAVES);
+		TEST_ASSERT_EQ(la_vm_stat(v.vm, pages_2m), HUGE_LEAVES);
 
 		set_logging(&v, mem, true);
 		if (eager)
-			TEST_ASSERT_EQ(vm_get_stat(v.vm, "pages_2m"), 0);
+			TEST_ASSERT_EQ(la_vm_stat(v.vm, pages_2m), 0);
 		for (i = 0; i < 3; i++)
 			write_and_collect(&v, mem, stamps, ++stamp, log, &rng);
 		set_logging(&v, mem, false);
@@ -263,18 +264,18 @@ static void test_nx_recovery(void)
 		la_vcpu_do(&v, 0, LA_OP_STAMP, HUGE_GPA, HUGE_PAGES, ++rounds);
 		la_random_map(map, HUGE_PAGES, 2, &rng);
 		la_vcpu_do_map(&v, 0, LA_OP_CALL, HUGE_GPA, HUGE_PAGES, 0, map);
-		splits += vm_get_stat(v.vm, "nx_lpage_splits");
+		splits += la_vm_stat(v.vm, nx_lpage_splits);
 		la_must_hold(&v, 0, HUGE_GPA, HUGE_PAGES, rounds);
 
 		/* Now and then it gets the time for all. */
 		if (rounds % 4)
 			continue;
-		for (i = 0; i < 100 && vm_get_stat(v.vm, "nx_lpage_splits"); i++)
+		for (i = 0; i < 100 && la_vm_stat(v.vm, nx_lpage_splits); i++)
 			usleep(20000);
 		TEST_ASSERT(i < 100, "%lu split huge pages are not put together again",
-			    vm_get_stat(v.vm, "nx_lpage_splits"));
+			    la_vm_stat(v.vm, nx_lpage_splits));
 		la_must_hold(&v, 0, HUGE_GPA, HUGE_PAGES, rounds);
-		TEST_ASSERT_EQ(vm_get_stat(v.vm, "pages_2m"), HUGE_LEAVES);
+		TEST_ASSERT_EQ(la_vm_stat(v.vm, pages_2m), HUGE_LEAVES);
 		recovered++;
 	}
 	ksft_print_msg("%lu huge pages seen split, %lu times all recovered\n", splits, recovered);

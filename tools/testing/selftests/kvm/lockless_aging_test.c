@@ -11,7 +11,7 @@
 #include <sched.h>
 
 #include "lockless_aging.h"
-#include "lockless_aging_flush.h"
+#include "lockless_aging_base.h"
 #include "kselftest_harness.h"
 
 /* A sanitizer kernel under emulation takes its time. */

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What differs by kernel: whether clear_flush_young flushes TLBs, and how the library of the
+ * selftests reads a statistic of a VM.
+ */
+#ifndef SELFTEST_KVM_LOCKLESS_AGING_BASE_H
+#define SELFTEST_KVM_LOCKLESS_AGING_BASE_H
+
+/* x86 selects KVM_ELIDE_TLB_FLUSH_IF_YOUNG. */
+#ifdef __x86_64__
+#define LA_FLUSHES_YOUNG	false
+#else
+#define LA_FLUSHES_YOUNG	true
+#endif
+
+#define la_vm_stat(vm, stat)	vm_get_stat(vm, stat)
+
+#endif /* SELFTEST_KVM_LOCKLESS_AGING_BASE_H */
