@@ -294,6 +294,39 @@ static void forget(int fd)
 	TEST_ASSERT(tries < 20, "Page %d of the file stays cached", i);
 }
 
+/*
+ * Whether the file keeps what this process writes while it is synced, without a guest: a
+ * RAM disk of Linux 7.3 loses some of that.
+ */
+static const char *no_backing_that_keeps(void)
+{
+	struct writer w = { .fd = open_backing(), .rng = la_seed };
+	uint64_t round, page, word, lost = 0;
+
+	if (w.fd < 0)
+		return no_backing();
+	w.mem = mmap(NULL, PAGES(FILE_PAGES), PROT_READ | PROT_WRITE, MAP_SHARED, w.fd, 0);
+	TEST_ASSERT(w.mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	TEST_ASSERT(!pthread_create(&w.thread, NULL, writer_main, &w), "pthread_create");
+	for (round = 1; round <= 50 || !READ_ONCE(w.syncs); round++) {
+		for (page = 0; page < FILE_PAGES; page++)
+			WRITE_ONCE(*(uint64_t *)(w.mem + PAGES(page)), round);
+		usleep(la_random(&w.rng) % 3000);
+	}
+	WRITE_ONCE(w.stop, true);
+	pthread_join(w.thread, NULL);
+	munmap(w.mem, PAGES(FILE_PAGES));
+
+	forget(w.fd);
+	for (page = 0; page < FILE_PAGES; page++) {
+		TEST_ASSERT(pread(w.fd, &word, sizeof(word), PAGES(page)) == sizeof(word),
+			    "pread: %s", strerror(errno));
+		lost += word != round - 1;
+	}
+	close(w.fd);
+	return lost ? "a disk that keeps what the host writes" : NULL;
+}
+
 /* One life of a VM whose memory is the file's first pages */
 static void write_file(struct writer *w, uint64_t *stamps, uint64_t *stamp)
 {
@@ -501,7 +534,7 @@ static struct la_race_test tests[] = {
 	{ "dirty_bit_stays",	test_dirty_bit_stays,	no_spte_event,	true },
 	{ "aging_is_traced",	test_aging_is_traced,	no_spte_event,	true },
 	{ "written_is_dirty",	test_written_is_dirty,	no_page_flags },
-	{ "writeback_keeps_dirty", test_writeback_keeps_dirty, no_backing },
+	{ "writeback_keeps_dirty", test_writeback_keeps_dirty, no_backing_that_keeps },
 	{ "late_clear_spares_new_pages", test_late_clear_spares_new_pages, la_no_stalls },
 	{ "late_clear_keeps_protection", test_late_clear_keeps_protection, la_no_stalls },
 };
