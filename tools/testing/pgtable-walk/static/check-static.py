@@ -98,6 +98,8 @@ class Tree:
              "C=2", f"CHECK={HERE / 'sparse'}", *objects], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ValueError(f"make C=2 in {self.build}:\n{done.stderr[-3000:]}")
+        if refused := re.search(r"C=2 specified, but .*", done.stderr):
+            raise ValueError(f"{self.source} does not take this sparse: {refused[0]}")
         if missing := [name for name in objects if not os.path.exists(os.path.join(self.build, name))]:
             raise ValueError(f"{self.build}: not built, is it in .config? {' '.join(missing)}")
         found = collections.Counter()
