@@ -115,10 +115,11 @@ void gpa_pt_drop(struct kvm *kvm, gpa_t start, gpa_t end)
 
 	spin_lock(&kvm->mmu_lock);
 	gpa_pt_walk(&ops, &change);
-	spin_unlock(&kvm->mmu_lock);
-
+	/* An unmap that comes next finds nothing, so it does not flush, and its pages are freed. */
 	if (change.changed || !pgtable_gather_empty(&tables))
 		kvm_flush_remote_tlbs(kvm);
+	spin_unlock(&kvm->mmu_lock);
+
 	pgtable_gather_free(&tables);
 }
 

@@ -20,6 +20,9 @@
 ///  - A test for young pages looks at the first page of a range only.
 ///  - ->release() tears tables down without mmu_lock, while aging walks them
 ///    with it.
+///  - The end of a memslot drops mmu_lock before it flushes TLBs. An unmap in
+///    between finds nothing mapped and flushes nothing, so its pages are freed
+///    while vCPUs may still write to them.
 // File: arch/loongarch/include/asm/kvm_host.h
 // Hunks: - 1
 // Hunks: struct kvm_arch 2
