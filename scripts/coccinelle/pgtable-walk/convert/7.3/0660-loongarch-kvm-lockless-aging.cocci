@@ -23,6 +23,11 @@
 ///  - The end of a memslot drops mmu_lock before it flushes TLBs. An unmap in
 ///    between finds nothing mapped and flushes nothing, so its pages are freed
 ///    while vCPUs may still write to them.
+///  - Memslots may lie beyond what page tables reach, where these have fewer
+///    address bits than the CPU. The old code then walks past the end of the
+///    root table; the shared walker would leave such memory mapped. So limit
+///    guest memory to what the host's own page tables, which are of the same
+///    form, map for a process.
 // File: arch/loongarch/include/asm/kvm_host.h
 // Hunks: - 1
 // Hunks: struct kvm_arch 2
