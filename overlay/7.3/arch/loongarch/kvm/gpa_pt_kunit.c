@@ -111,6 +111,10 @@ static void gpa_pt_kunit_exit(struct kunit *test)
 {
 	struct gpa_pt_kunit *t = test->priv;
 
+	/* KUnit comes here after a failed init, too. */
+	if (!t || !t->cache)
+		return;
+
 	gpa_pt_free(t->kvm);
 	kvm_mmu_free_memory_cache(t->cache);
 }
