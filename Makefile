@@ -248,7 +248,8 @@ cocci-arches:
 check-static: converted
 	@$(SCRIPTS)/need $(PKGS_static)
 	@$(LAB) $(foreach a,$(ARCHES),$(a)/ours-debug-config $(a)/stock-debug-config)
-	@set -e; $(TESTS)/static/check-docs.py --converted $(OURS); $(foreach a,$(ARCHES),$(TESTS)/static/check-static.py --arch $(a) --cross '$($(a)_CROSS)' \
+	@set -e; $(TESTS)/static/check-docs.py --converted $(OURS); \
+	$(foreach a,$(ARCHES),$(TESTS)/static/check-static.py --arch $(a) --cross '$($(a)_CROSS)' \
 		--converted $(OURS) --converted-build $(BASE_BUILD)/$(a)/ours-debug \
 		--stock $(STOCK) --stock-build $(BASE_BUILD)/$(a)/stock-debug;)
 

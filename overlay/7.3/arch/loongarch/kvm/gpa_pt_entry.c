@@ -86,7 +86,7 @@ kvm_pte_t *gpa_pt_split(struct kvm_vcpu *vcpu, kvm_pte_t *ptep, gfn_t gfn)
 	do {
 		for (i = 0; i < PTRS_PER_PTE; i++)
 			child[i] = kvm_pte_mksmall(huge) + i * PAGE_SIZE;
-		/* Ordered, so that whoever finds the table finds these. */
+		/* Ordered: a walk that finds the table finds these in it. */
 	} while (!vpte_try_cmpxchg(gpa_pt_vpte(ptep), &huge, __pa(child)));
 
 	kvm->stat.hugepages--;
