@@ -232,9 +232,10 @@ check-litmus: | $(STOCK)
 # Tests of signals and full disks mostly wait, and leave a CPU to the checks.
 cocci_goals := cocci-apply cocci-checks cocci-sabotages cocci-lists cocci-arches
 .PHONY: $(cocci_goals)
-check-cocci: converted
+check-cocci:
 	@$(MAKE) --no-print-directory -j2 --keep-going --output-sync=target $(cocci_goals)
-cocci-apply:
+cocci-checks cocci-sabotages cocci-lists: converted
+cocci-apply: | $(STOCK)
 	@$(SCRIPTS)/test_apply.py --base $(STOCK) --jobs $(JOBS) $(if $(FULL),--full)
 cocci-checks:
 	@$(TESTS)/cocci/run.py --stock $(STOCK) --converted $(OURS) --arches "$(ARCHES)" --jobs $(JOBS)
