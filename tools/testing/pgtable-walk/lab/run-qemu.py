@@ -32,6 +32,7 @@ KERNEL_BUG = re.compile(
     r"|possible (recursive|circular|irq lock inversion)|inconsistent lock state|suspicious RCU usage|lock held when"
     r"|held lock freed|bad unlock balance|INFO: rcu_|rcu: INFO|INFO: task .* blocked|soft lockup|refcount_t: "
     r"|page allocation failure|Out of memory")
+INLINE = re.compile(r"^static (?:__always_)?inline\b.*?\b(\w+)\(", re.M)
 RACE = re.compile(r"^BUG: KCSAN: data-race in (\S+)(?: / (\S+))?$")
 KCSAN_ON = re.compile(r"^kcsan: enabled early$")
 FIGURE = re.compile(r"^# figure (\S+) (\d+)(, noisy)?$")
@@ -76,7 +77,12 @@ def functions_of(build, tree):
         sys.exit(f"{build}: no objects of what is new or converted in {tree}: build the kernel first")
     symbols = subprocess.run(["nm", "--defined-only", *objects], stdout=subprocess.PIPE, text=True, check=True).stdout
     words = [line.split() for line in symbols.splitlines()]
-    return {race_name(word[2]) for word in words if len(word) == 3 and word[1] in "tT"}
+    ours, static = ({race_name(word[2]) for word in words if len(word) == 3 and word[1] in kinds} for kinds in ("tT", "t"))
+    # Each object has its own copy of what a header defines, of one that is as on stock, too.
+    for path in (tree / "include").rglob("*.h"):
+        if str(path.relative_to(tree)) not in (*record["new"], *record["converted"]):
+            ours -= static.intersection(INLINE.findall(path.read_text(errors="replace")))
+    return ours
 
 
 def race_name(*functions):
