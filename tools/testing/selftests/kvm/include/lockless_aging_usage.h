@@ -14,8 +14,11 @@
 
 extern char la_cgroup[128];
 
+#define LA_NR_KINDS	7
+
 struct la_usage {
 	int64_t kernel;		/* pages charged to the cgroup as the kernel's */
+	int64_t kind[LA_NR_KINDS];	/* bytes of these, for people to read */
 	int64_t secondary;	/* kB in page tables of any VM, if that is counted */
 	int64_t unknown;	/* kB, neither free nor a slab's, a stack or user space's */
 };

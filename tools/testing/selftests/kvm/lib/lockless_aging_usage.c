@@ -12,6 +12,12 @@
 
 char la_cgroup[128];
 
+/* What memory.stat says the kernel's memory is for. */
+static const char * const kinds[LA_NR_KINDS] = {
+	"kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc",
+	"slab_reclaimable", "slab_unreclaimable",
+};
+
 static void cgroup_file(char *path, size_t size, const char *name)
 {
 	snprintf(path, size, "%s/%s", la_cgroup, name);
@@ -72,6 +78,7 @@ struct la_usage la_usage(void)
 {
 	char path[256], text[8192];
 	struct la_usage now;
+	int i;
 
 	/* This one sums up what the CPUs counted; memory.stat may be seconds behind. */
 	cgroup_file(path, sizeof(path), "cpu.stat");
@@ -79,6 +86,8 @@ struct la_usage la_usage(void)
 	cgroup_file(path, sizeof(path), "memory.stat");
 	TEST_ASSERT(la_read(path, text, sizeof(text)), "Cannot read %s", path);
 	now.kernel = la_stat(text, "kernel") / LA_PAGE_SIZE;
+	for (i = 0; i < LA_NR_KINDS; i++)
+		now.kind[i] = la_stat(text, kinds[i]);
 
 	if (!access(STAT_REFRESH, W_OK))
 		la_write(STAT_REFRESH, "1");
@@ -125,7 +134,7 @@ static bool usage_is(struct la_usage first, struct la_usage now, unsigned int to
 bool la_usage_returns(const char *name, struct la_usage first, unsigned int nr,
 		      unsigned int tolerance, struct la_usage *now)
 {
-	int looks;
+	int i, looks;
 
 	*now = la_usage();
 	for (looks = 0; looks < 600 && !usage_is(first, *now, tolerance); looks++) {
@@ -135,6 +144,10 @@ bool la_usage_returns(const char *name, struct la_usage first, unsigned int nr,
 
 	ksft_print_msg("%s: %ld pages at first, %ld after %u more (tolerated: +%u)\n",
 		       name, first.kernel, now->kernel, nr, tolerance);
+	for (i = 0; looks == 600 && i < LA_NR_KINDS; i++)
+		if (now->kind[i] != first.kind[i])
+			ksft_print_msg("%s: %s %+ld bytes\n", name, kinds[i],
+				       now->kind[i] - first.kind[i]);
 	if (first.secondary || now->secondary)
 		ksft_print_msg("%s: SecPageTables %ld kB at first, %ld kB in the end\n",
 			       name, first.secondary, now->secondary);
