@@ -90,7 +90,8 @@ static inline void lru_gen_age_finish(struct lru_gen_age *age, struct mm_struct 
 		return;
 
 	age->range.clear = true;
-	age->range.want = age->promoted;
+	/* Walks of a whole table have fewer instructions for each entry. */
+	age->range.want = bitmap_full(age->promoted, range->nr) ? NULL : age->promoted;
 	age->range.young = NULL;
 	if (likely(!mmu_notifier_age_range(mm, range)))
 		return;

@@ -91,14 +91,14 @@ static __always_inline bool pgtable_age_wanted(const struct pgtable_age *age, u6
 /**
  * pgtable_age_seek() - skip what a request is not about
  * @age: the request, with wanted parts
- * @addr: an input address, in bytes
+ * @addr: an input address, in bytes, not below the range
  *
  * Return: @addr, or a later address if the request is about nothing between the two.  What is
  * there may be unwanted too: the address lies at the end of a word of the bitmap then.
  */
 static __always_inline u64 pgtable_age_seek(const struct pgtable_age *age, u64 addr)
 {
-	unsigned long bit = __pgtable_age_bit(age, max(addr, age->start));
+	unsigned long bit = __pgtable_age_bit(age, addr);
 	unsigned long word;
 
 	if (test_bit(bit, age->want))
@@ -150,7 +150,10 @@ static __always_inline bool pgtable_age_done(const struct pgtable_age *age)
 
 static __always_inline u64 __pgtable_age_seek(const struct pgtable_walk *walk, u64 addr)
 {
-	return pgtable_age_seek(walk->arg, addr);
+	const struct pgtable_age *age = walk->arg;
+
+	/* An entry of level 0 does not begin below the range. */
+	return pgtable_age_seek(age, walk->level ? max(addr, age->start) : addr);
 }
 
 /*

@@ -146,9 +146,9 @@ struct pgtable_walk_stats {
  *	and does not call again when that fails.  There is no pointer to the entry,
  *	on purpose.
  * @seek: PGTABLE_WALK_LOCKLESS, optional; returns the next address from @addr on that the
- *	walk is about, or an address before that.  Entries that map only bytes before it are
- *	not read.  @addr may lie below the range, as an entry may.  Whatever was called
- *	before, the same address gets the same answer.
+ *	walk is about, or one between the two.  Entries that map only bytes before it are
+ *	not read.  @addr may lie below the range, as an entry may of a level above 0.
+ *	Whatever was called before, the same address gets the same answer.
  * @leaf: the other modes, optional; called for each leaf, of any level.  Writes to
  *	the entry with the helpers of pgtable_walk_pte.h.
  * @table_post: PGTABLE_WALK_EXCLUSIVE, optional; called for an entry that points to
@@ -172,9 +172,9 @@ struct pgtable_walk_ops {
  * @arg: for the callbacks
  * @next: in: first input address, in bytes; out: where a stopped walk has to go on
  * @end: exclusive end address, in bytes
- * @pte: for callbacks: the snapshot of the entry
- * @addr: for callbacks: the first input address that the entry maps, in bytes.  It may
- *	  lie below the start of the range.
+ * @pte: for callbacks but @seek: the snapshot of the entry
+ * @addr: for callbacks but @seek: the first input address that the entry maps, in bytes.
+ *	  It may lie below the start of the range.
  * @level: for callbacks: the level of the table that holds the entry
  * @stats: what the walk met is added here; like @next, of no use to callbacks
  *
@@ -270,16 +270,17 @@ __pgtable_walk_table(const struct pgtable_walk_format *fmt, enum pgtable_walk_mo
 	bool child = false;
 	vpte_t *ptep;
 
+	walk->level = level;
 	for (ptep = from; ptep <= to; ptep++) {
 		enum pgtable_walk_next next = PGTABLE_WALK_NEXT;
 		vpte_t pte, new;
 
 		if (ops->seek) {
-			const u64 page = first_page + (ptep - from), left = to - ptep + 1;
-			const u64 wanted = ops->seek(walk, page << shift) >> shift;
+			const u64 addr = (first_page + (ptep - from)) << shift;
+			const u64 unwanted = (ops->seek(walk, addr) - addr) >> shift;
 
-			if (wanted > page) {
-				ptep += min(wanted - page, left) - 1;
+			if (unwanted) {
+				ptep += min(unwanted, (u64)(to - ptep + 1)) - 1;
 				continue;
 			}
 		}
@@ -303,7 +304,6 @@ __pgtable_walk_table(const struct pgtable_walk_format *fmt, enum pgtable_walk_mo
 
 		walk->pte = pte;
 		walk->addr = (first_page + (ptep - from)) << shift;
-		walk->level = level;
 		if (child) {
 			walk->next = max(walk->next, walk->addr);
 			walk->stats.visited += visited;

@@ -35,7 +35,7 @@ static void kvm_rmap_age_range(const struct kvm_memory_slot *slot, struct pgtabl
 
 		for (gpa = age->start & ~(size - 1); gpa < age->end; gpa += size) {
 			if (age->want)
-				gpa = pgtable_age_seek(age, gpa) & ~(size - 1);
+				gpa = pgtable_age_seek(age, max(gpa, age->start)) & ~(size - 1);
 			if (gpa >= age->end || !pgtable_age_wanted(age, gpa, size))
 				continue;
 
