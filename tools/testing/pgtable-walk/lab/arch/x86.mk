@@ -22,7 +22,7 @@ x86_shadow_KERNEL  := module
 x86_shadow_LOADS   := kvm-amd
 x86_shadow_ARGS    := kvm_amd.npt=0
 x86_LOOPS          := arch/x86/kvm/mmu/tdp_mmu_age.o tdp_mmu_age_tree
-x86_LEAF           := 28.75 51.5
+x86_LEAF           := 27 50.5
 x86_CMDLINE        := console=ttyS0
 # With two vCPUs that fault a lot, QEMU 7.2 and 10.0 now and then have a triple fault of the
 # host or lose its interrupts, on stock as well, and never with one thread for both CPUs.
