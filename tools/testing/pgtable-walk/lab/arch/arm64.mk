@@ -14,7 +14,7 @@ arm64_64k_KERNEL   := 64k
 arm64_64k_KUNIT    := pgtable_walk_stage2_own lru_gen_age
 arm64_vhe_RUNS     := lockless_aging_mglru lockless_aging_mglru_huge lockless_aging_reclaim
 arm64_LOOPS        := arch/arm64/kvm/stage2_age.o stage2_age
-arm64_LEAF         := 21.25 43
+arm64_LEAF         := 19.25 41
 arm64_CMDLINE      := console=ttyAMA0
 arm64_KUNIT        := pgtable_walk_stage2_own pgtable_walk_stage2_entries \
 	$(if $(filter 6.12,$(BASE)),pgtable_walk_stage2_teardown)
