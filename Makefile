@@ -17,7 +17,7 @@ endif
 
 # Values are taken as they are. Recipes get them in their environment, for which make would
 # expand them.
-$(foreach v,ARCHES BASE FULL JOBS M ONLY ROWS V,$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))))
+$(foreach v,ARCHES BASE FULL JOBS M MODE ONLY ROWS V,$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))))
 
 # The demo runs on one architecture, all else on all of them, unless some are named.
 EVERY_BASE := $(sort $(basename $(notdir $(wildcard $(TESTS)/lab/arch/*.mk))))
@@ -34,6 +34,7 @@ BASE ?= 6.12
 KNOWN_ARCHES := $(sort $(EVERY_BASE) $(foreach base,$(filter $(BASE),$(KNOWN_BASES)),\
 	$(basename $(notdir $(wildcard $(TESTS)/lab/arch/$(base)/*.mk)))))
 JOBS ?= $(shell nproc)
+MODE ?= report
 V ?= 0
 
 # No value below reaches a shell that is not known to be harmless there.
@@ -45,6 +46,7 @@ number = $(if $(call digits,$(1))$(if $(1),,x),$(error JOBS='$(1)': not a number
 $(call one_of,BASE,$(KNOWN_BASES))
 $(call one_of,V,0 1)
 $(if $(filter file,$(origin FULL)),,$(call one_of,FULL,0 1))
+$(if $(filter coccicheck,$(goals)),$(call one_of,MODE,report context org patch))
 $(if $(findstring $$,$(value M)),$(error M='$(value M)': name a directory of the tree))
 $(call number,$(if $(filter file,$(origin JOBS)),$(JOBS),$(value JOBS)))
 override FULL := $(filter 1,$(FULL))
@@ -145,7 +147,8 @@ help:
 	@echo 'make kernel        build a converted kernel for each architecture, as the lab boots it'
 	@echo 'make selftests     build the KVM selftests of the converted tree'
 	@echo 'make coccicheck KDIR=tree M=directory'
-	@echo '                   run the checks for users of the library on a part of a kernel tree'
+	@echo '                   run the checks for users of the library on a part of a kernel tree;'
+	@echo '                   MODE=context, org or patch shows it in another way, or mends what it can'
 	@echo 'make record-stock  boot the stock kernel and record which KVM selftests pass on it'
 	@echo 'make clean         remove build/'
 	@echo
@@ -189,19 +192,13 @@ kernel selftests: converted
 	@$(cache_says)
 	@$(LAB) $@
 
-# By the kernel's own target, which finds a relative directory M in the tree. Only what it
-# reports is shown, unless it fails.
 .PHONY: coccicheck
 coccicheck: export M := $(value M)
 coccicheck: $(if $(KDIR),,converted)
 	@tree="$${KDIR:-$(OURS)}"; [ -d "$$tree/$$M" ] || \
 		{ echo "coccicheck: no directory '$$M' in $$tree: name one with M=" >&2; exit 1; }
 	@$(SCRIPTS)/need $(PKGS_cocci)
-	@for check in scripts/coccinelle/pgtable-walk/check/*.cocci; do \
-		out=$$($(MAKE) -s -C "$${KDIR:-$(OURS)}" coccicheck MODE=report COCCI="$(CURDIR)/$$check" \
-			$${M:+M="$$M"} 2>&1) || { printf '%s\n' "$$out" >&2; exit 1; }; \
-		printf '%s\n' "$$out" | sed -n '/^[^ ]*:[0-9][0-9]*:/p'; \
-	done
+	@+$(SCRIPTS)/coccicheck "$${KDIR:-$(OURS)}" $(or $(MODE),report) "$$M"
 
 .PHONY: demo
 demo: override ARCHES := $(demo_arches)

@@ -117,6 +117,7 @@ def test_kdir_is_for_one_tree(b):
             clone.refused(goal, f"KDIR={empty}", words=("KDIR is empty",))
     clone.refused("coccicheck", f"KDIR={b.tree}", "M=nowhere", words=("nowhere", "M="))
     clone.refused("coccicheck", f"KDIR={b.tree}", "M=$(shell touch x)", words=("M=",))
+    clone.refused("coccicheck", f"KDIR={b.tree}", "MODE=mend", words=("MODE='mend'", "report context org patch"))
     for goal in ("apply", "unapply", "coccicheck"):
         clone.refused(goal, KDIR=str(b.tree), words=("environment",))
         clone.refused("-e", goal, KDIR=str(b.tree), words=("environment",))

@@ -6,6 +6,7 @@
 ///
 // Confidence: Moderate
 // Comments: Any function named *flush*, *hfence*, *tlbi* or *invalidate* passes for a flush.
+// Comments: No patch: what to flush, and how, is the architecture's.
 // Keywords: pgtable_gather_free
 // Options: --no-includes --include-headers
 

@@ -5,6 +5,7 @@
 //# not use its pfn or page, take a reference, or mark anything dirty.
 ///
 // Confidence: High
+// Comments: No patch: a lockless walk can't do this at all.
 // Keywords: pgtable_walk_ops
 // Options: --no-includes --include-headers
 

@@ -8,9 +8,11 @@
 //# where it can be seen, and by the names rmap, rmap_head and parent_ptes.
 ///
 // Confidence: High
+// Comments: The patch replaces reads. A store needs the lock of the head.
 // Keywords: rmap parent_ptes
 // Options: --no-includes --include-headers
 
+virtual patch
 virtual context
 virtual org
 virtual report
@@ -45,6 +47,33 @@ position p != helper.p;
  e->member->val@p
 |
  e->member.val@p
+)
+
+// ----------------------------------------------------------------------------
+
+@depends on patch@
+expression e, head;
+position raw.p;
+@@
+
+(
+ WRITE_ONCE(<+... \(head->val@p\|head.val@p\) ...+>, e)
+|
+ \(head->val@p\|head.val@p\) = e
+|
+ &\(head->val@p\|head.val@p\)
+|
+- READ_ONCE(head->val@p)
++ kvm_rmap_get(head)
+|
+- READ_ONCE(head.val@p)
++ kvm_rmap_get(&head)
+|
+- head->val@p
++ kvm_rmap_get(head)
+|
+- head.val@p
++ kvm_rmap_get(&head)
 )
 
 // ----------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 ///
 // Confidence: Moderate
 // Comments: Follows a table within one function, through one variable.
+// Comments: No patch: who flushes and frees instead is for the caller to say.
 // Keywords: child pte_follow page_vaddr pgtable_gather
 // Options: --no-includes --include-headers
 

@@ -15,7 +15,7 @@
 //# x86's SPTEs are stored to by the functions behind mmu_spte_*() and tdp_iter.h only.
 ///
 // Confidence: High
-// Comments: The patch replaces stores by vpte_xchg(), for exclusive owners.
+// Comments: The patch replaces reads. A store needs a decision: vpte_xchg(), vpte_update() or vpte_try_cmpxchg().
 // Keywords: vpte_ visit_ctx _entry_kind _link_table _xchg_pte _update_pte pgtable_walk_ops spte
 // Options: --no-includes --include-headers
 
@@ -229,20 +229,17 @@ position p = { callback.p, visitor.p, visitor_through.p, spte.p, spte_through.p,
 // ----------------------------------------------------------------------------
 
 @depends on patch@
-expression pte;
 identifier ptep;
+expression table, i;
 position plain.p;
 @@
 
 (
-- *ptep@p = pte
-+ vpte_xchg(ptep, pte)
-|
-- WRITE_ONCE(*ptep@p, pte)
-+ vpte_xchg(ptep, pte)
-|
 - READ_ONCE(*ptep@p)
 + vpte_read(ptep)
+|
+- READ_ONCE@p(table[i])
++ vpte_read(&table[i])
 )
 
 // ----------------------------------------------------------------------------

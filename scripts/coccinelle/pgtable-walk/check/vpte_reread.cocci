@@ -8,9 +8,11 @@
 //# x86 may take a plain *sptep: its shadow MMU is alone with entries that are tables.
 ///
 // Confidence: High
+// Comments: The patch replaces the second of two reads, if the first is in another variable.
 // Keywords: child pte_follow page_vaddr vpte_read
 // Options: --no-includes --include-headers
 
+virtual patch
 virtual context
 virtual org
 virtual report
@@ -51,6 +53,39 @@ position p1, p2;
      when != change(entry, ...)
  vpte_read@p2(entry)
 
+// Not one read in a loop.
+
+@script:python@
+p1 << twice.p1;
+p2 << twice.p2;
+@@
+
+if (p1[0].line, p1[0].column) == (p2[0].line, p2[0].column):
+	cocci.include_match(False)
+
+// ----------------------------------------------------------------------------
+
+@depends on patch exists@
+identifier entry, pte;
+expression e;
+type T;
+position twice.p1, twice.p2;
+@@
+
+(
+ pte = vpte_read@p1(entry);
+|
+ T pte = vpte_read@p1(entry);
+)
+ ... when != pte = e
+     when != &pte
+(
+ pte = vpte_read@p2(entry)
+|
+- vpte_read@p2(entry)
++ pte
+)
+
 // ----------------------------------------------------------------------------
 
 @depends on context@
@@ -85,9 +120,8 @@ p1 << twice.p1;
 p2 << twice.p2;
 @@
 
-if p1[0].line != p2[0].line or p1[0].column != p2[0].column:
-	cocci.print_main("entry read again", p2)
-	cocci.print_secs("first read", p1)
+cocci.print_main("entry read again", p2)
+cocci.print_secs("first read", p1)
 
 @script:python depends on report@
 p << descent.p;
@@ -100,5 +134,4 @@ p1 << twice.p1;
 p2 << twice.p2;
 @@
 
-if p1[0].line != p2[0].line or p1[0].column != p2[0].column:
-	coccilib.report.print_report(p2[0], "ERROR: entry read again, first on line %s; use one snapshot" % p1[0].line)
+coccilib.report.print_report(p2[0], "ERROR: entry read again, first on line %s; use one snapshot" % p1[0].line)

@@ -6,6 +6,7 @@
 //# Where something else keeps the root alive, pass that as second argument.
 ///
 // Confidence: High
+// Comments: No patch: where the read section ends depends on what the root is used for.
 // Keywords: pgtable_root_deref
 // Options: --no-includes --include-headers
 

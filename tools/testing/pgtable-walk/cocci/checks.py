@@ -23,6 +23,8 @@ class Check:
         options = re.search(r"^// Options: (.+)$", text, re.M)
         self.options = options[1].split() if options else []
         self.keywords = re.search(r"^// Keywords: (.+)$", text, re.M)[1].split()
+        no_patch = re.search(r"^// Comments: No patch: (.+)$", text, re.M)
+        self.no_patch = no_patch[1] if no_patch else ""
         self.header = [what for what, pattern in {
             "SPDX line": r"\A// SPDX-License-Identifier: GPL-2\.0",
             "/// line": r"^/// \S",

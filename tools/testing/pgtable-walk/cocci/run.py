@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Test the Coccinelle checks of pgtable-walk.
 
-Of each check: that every mode it has runs, and that it reports those lines of its
-examples that say "expect" (or "expect N", for N reports), and no other.
+Of each check, in each of its modes: that it shows those lines of examples/bad that say "expect"
+(or "expect N", for N reports), and no other, nor any in examples/good.  Mode patch makes of them
+what the comments "patch: line" below them say; a check without this mode says why.
 
 With --stock, a kernel tree without pgtable-walk: that it reports there what
 stock-BASE.list says, by file and function, and nothing else.  With --converted, a tree
@@ -29,60 +30,64 @@ from converter.main import tree_version  # noqa: E402
 
 EXAMPLES = HERE / "examples"
 ORG = re.compile(r"\* TODO \[\[view:(?P<path>[^\s:]+)::.*?linb=(?P<line>\d+)::")
-EXPECT = re.compile(r"/\* expect(?: (\d+))? \*/")
+EXPECT = re.compile(r"\s*/\* expect(?: (\d+))? \*/")
+MENDED = re.compile(r"^\s*/\* patch: (.*) \*/$", re.M)
 
 
 def changed_lines(diff):
-    """Numbers of the lines that a unified diff of one file removes."""
-    lines, number = [], 0
+    """(path, number) of the lines that a diff removes, and what it adds, in one line."""
+    removed, added, path, number = set(), [], "", 0
     for line in diff.splitlines():
-        match = re.match(r"@@ -(\d+)", line)
-        if match:
+        if match := re.match(r"--- (\S+)", line):
+            path = match[1]
+        elif match := re.match(r"@@ -(\d+)", line):
             number = int(match[1])
-        elif line.startswith("-") and not line.startswith("---"):
-            lines.append(number)
+        elif line.startswith("+") and not line.startswith("+++"):
+            added.append(EXPECT.sub("", line[1:]))
+        elif line.startswith(("-", " ")):
+            if line.startswith("-"):
+                removed.add((path, number))
             number += 1
-        elif line.startswith(" "):
-            number += 1
-    return lines
+    return removed, " ".join(" ".join(added).split())
 
 
-def test_examples(check):
-    example = EXAMPLES / f"{check.name}.c"
-    if not example.exists():
-        return [f"no {example.name}: every check needs examples"]
-    expected = collections.Counter()
-    text = example.read_text(encoding="utf-8")
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := EXPECT.search(line):
-            expected[number] = int(match[1] or 1)
-    if not expected or not re.search(r"\bgood_\w+\(", text):
-        return [f"{example.name}: needs both lines that 'expect' a report and good_...() functions"]
-    found = collections.Counter(line for _, line, _ in check.reports(example))
-    return [f"{example.name}:{line}: {expected[line]} reports expected, {found[line]} made"
-            for line in sorted(expected | found) if expected[line] != found[line]]
-
-
-def test_modes(check):
-    example = EXAMPLES / f"{check.name}.c"
+def test_header(check):
     problems = [f"{check.path.name}: no proper {what} in the header" for what in check.header]
     if not {"context", "org", "report"} <= set(check.modes) <= {"patch", "context", "org", "report"}:
         problems.append(f"{check.path.name}: modes are {check.modes}")
-    lines = {line for _, line, _ in check.reports(example)}
-    for mode in check.modes:
-        out = check.run(mode, example)
-        if mode == "org":
-            found = {int(match["line"]) for match in map(ORG.match, out.splitlines()) if match}
-            wrong = found != lines
-        elif mode == "patch":
-            wrong = not out
-        elif mode == "context":
-            wrong = not lines <= set(changed_lines(out))
-        else:
-            continue
-        if wrong:
-            problems.append(f"{check.path.name}: mode {mode} does not show what report does:\n{out}")
+    if ("patch" in check.modes) == bool(check.no_patch):
+        problems.append(f"{check.path.name}: needs either a mode patch or a 'Comments: No patch: why'")
     return problems
+
+
+def test_mode(check, mode):
+    """What a mode makes of the lines that say what to expect, and of those that are right."""
+    bad, good = (EXAMPLES / kind / f"{check.name}.c" for kind in ("bad", "good"))
+    if missing := [f"no examples/{path.parent.name}/{path.name}" for path in (bad, good) if not path.exists()]:
+        return missing
+    text = bad.read_text(encoding="utf-8")
+    expected = {number: int(match[1] or 1) for number, line in enumerate(text.splitlines(), 1)
+                if (match := EXPECT.search(line))}
+    if not expected or EXPECT.search(good.read_text(encoding="utf-8")):
+        return ["examples/bad must have lines that 'expect' a report, examples/good none"]
+    if mode == "report":
+        found = collections.Counter((path, line) for path, line, _ in check.reports(bad, good))
+        expected = {(str(bad), line): count for line, count in expected.items()}
+        return [f"{path}:{line}: {expected.get((path, line), 0)} reports expected, {found[path, line]} made"
+                for path, line in sorted({*expected, *found})
+                if expected.get((path, line), 0) != found[path, line]]
+    out = check.run(mode, bad, good)
+    lines, mended = changed_lines(out)
+    wanted_lines = {(str(bad), line) for line in expected}
+    if mode == "org":
+        lines = {(match["path"], int(match["line"])) for match in map(ORG.match, out.splitlines()) if match}
+        wrong = lines != wanted_lines
+    elif mode == "context":
+        wrong = not wanted_lines <= lines
+    else:
+        wrong = not mended or mended != " ".join(MENDED.findall(text))
+    wrong = wrong or any(path != str(bad) for path, _ in lines)
+    return [f"mode {mode} does not show what examples/bad expects:\n{out}"] if wrong else []
 
 
 def function_at(path, line):
@@ -145,17 +150,19 @@ def main():
     parser.add_argument("--stock", metavar="TREE", help="a kernel tree without pgtable-walk")
     parser.add_argument("--converted", metavar="TREE", help="a kernel tree that has pgtable-walk")
     parser.add_argument("--arches", default=" ".join(ARCHES), help="default: %(default)s")
+    parser.add_argument("--only", metavar="NAME", help="this check alone")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
     args = parser.parse_args()
     arches = args.arches.split()
     if not shutil.which("spatch"):
         sys.exit("run.py: spatch is missing: apt-get install coccinelle")
-    checks = {path.stem: Check(path) for path in sorted(CHECKS.glob("*.cocci"))}
+    checks = {path.stem: Check(path) for path in sorted(CHECKS.glob(f"{args.only or '*'}.cocci"))}
 
     tests = []
     for check in checks.values():
-        tests.append((f"{check.name}.examples", test_examples, check))
-        tests.append((f"{check.name}.modes", test_modes, check))
+        tests.append((f"{check.name}.header", test_header, check))
+        for mode in check.modes:
+            tests.append((f"{check.name}.{mode}", test_mode, check, mode))
     if args.stock:
         need_tree(args.stock, "--stock", ["virt/kvm"] + [f"arch/{arch}/kvm" for arch in arches])
         for check in checks.values():

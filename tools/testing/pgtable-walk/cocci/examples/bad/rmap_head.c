@@ -3,6 +3,7 @@
 static bool bad_count(struct kvm_rmap_head *any)
 {
 	return any->val & KVM_RMAP_MANY; /* expect */
+	/* patch: return kvm_rmap_get(any) & KVM_RMAP_MANY; */
 }
 
 static void bad_store(struct kvm_mmu_page *sp)
@@ -13,6 +14,7 @@ static void bad_store(struct kvm_mmu_page *sp)
 static bool bad_iterator(struct slot_rmap_walk_iterator *iterator)
 {
 	if (iterator->rmap->val) /* expect */
+	/* patch: if (kvm_rmap_get(iterator->rmap)) */
 		return true;
 	return atomic_long_read(&iterator->rmap->val); /* expect */
 }
@@ -22,19 +24,5 @@ static unsigned long bad_copy(void)
 	struct kvm_rmap_head head = *some_head();
 
 	return head.val; /* expect */
-}
-
-static bool good_count(struct kvm_rmap_head *rmap_head)
-{
-	return kvm_rmap_get(rmap_head) & KVM_RMAP_MANY;
-}
-
-static unsigned long good_other(struct other *other, struct mine *rmapped)
-{
-	return other->val + rmapped->val;
-}
-
-static inline unsigned long kvm_rmap_get(const struct kvm_rmap_head *head)
-{
-	return READ_ONCE(head->val) & ~KVM_RMAP_LOCKED;
+	/* patch: return kvm_rmap_get(&head); */
 }
