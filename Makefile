@@ -142,6 +142,11 @@ help:
 	@echo '                   make a kernel tree one with pgtable-walk; without KDIR, a copy of the base'
 	@echo 'make unapply KDIR=tree'
 	@echo '                   give that tree back as it was, with the edits made since'
+	@echo 'make lava URL=address'
+	@echo '                   pack kernel, initramfs and LAVA jobs, which find them at that address'
+	@echo 'make hardware-tests'
+	@echo '                   pack the tests for a machine that runs a converted kernel'
+	@echo 'make check-farm    boot the kernel of the LAVA jobs in QEMU, and run those tests on it'
 	@echo 'make series OUT=directory'
 	@echo '                   write the conversions of that tree, or of the base, as patches for git am'
 	@echo 'make kernel        build a converted kernel for each architecture, as the lab boots it'
@@ -200,6 +205,21 @@ coccicheck: $(if $(KDIR),,converted)
 	@$(SCRIPTS)/need $(PKGS_cocci)
 	@+$(SCRIPTS)/coccicheck "$${KDIR:-$(OURS)}" $(or $(MODE),report) "$$M"
 
+# For others' machines: LAVA jobs with all that they need, and the tests alone. check-farm runs
+# those in QEMU.
+unexport URL
+.PHONY: lava hardware-tests check-farm
+farm_arches := $(foreach a,$(ARCHES),$(if $($(a)_FARM),$(a)))
+$(if $(filter lava hardware-tests check-farm,$(goals)),$(foreach a,$(filter-out $(farm_arches),$(ARCHES)),\
+	$(error ARCHES='$(ARCHES)': nothing of $(a) runs in farms)))
+lava hardware-tests check-farm: converted
+	@$(SCRIPTS)/need $(PKGS_kernel) $(PKGS_cocci)
+	@$(cache_says)
+	@$(LAB) $(ARCHES:%=%/$@)
+	@$(if $(filter lava,$@),$(check_lava))
+lava: export URL := $(value URL)
+check_lava = $(TESTS)/lab/check-lava.py --build $(BUILD) $(farm_arches:%=$(BASE_BUILD)/lava/%/*.yaml)
+
 .PHONY: demo
 demo: override ARCHES := $(demo_arches)
 demo:
@@ -250,6 +270,8 @@ check-static: converted
 	$(foreach a,$(ARCHES),$(TESTS)/static/check-static.py --arch $(a) --cross '$($(a)_CROSS)' \
 		--converted $(OURS) --converted-build $(BASE_BUILD)/$(a)/ours-debug \
 		--stock $(STOCK) --stock-build $(BASE_BUILD)/$(a)/stock-debug;)
+	@$(TESTS)/lab/check-init.py --build $(BUILD)
+	@$(if $(farm_arches),$(LAB) $(farm_arches:%=%/lava-jobs) && $(check_lava))
 
 # Of check-static, what is in seconds.
 check-docs: converted

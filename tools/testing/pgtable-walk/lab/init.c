@@ -3,21 +3,27 @@
  * init of the lab's kernels: mounts what the tests need, runs the tests that
  * /plan lists, one at a time, reports in KTAP and powers the machine off.
  *
- * A line of /plan is one of
+ * Or, on a machine that is up, as a program: it runs the tests of the plan beside
+ * it, or of the one that is named, as the init of a PID namespace with mounts of its
+ * own, reports on its output, and puts back what it set.
+ *
+ * A line of the plan is one of
  *	NAME SECONDS pass|fail PROGRAM [ARGUMENT...]
  *	write PATH VALUE
- * PROGRAM is below /tests. "fail" is for a test whose point is to fail.
+ * PROGRAM is below tests/. "fail" is for a test whose point is to fail.
  *
  * The modules that /modules/list names, if there is one, are loaded before, with their
  * parameters from the kernel's command line, and unloaded after the tests.
  *
- * All output goes through /dev/kmsg, a record a line, so that no message of
+ * All output of init goes through /dev/kmsg, a record a line, so that no message of
  * the kernel can tear a line of ours apart.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -25,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -37,8 +44,19 @@
 #define KILL_GRACE_MS	60000
 #define KSFT_SKIP	4
 #define MAX_MODULES	16
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-static int kmsg = -1;
+static int out_fd = -1;		/* /dev/kmsg, or standard output */
+static bool hosted;		/* not init of the machine */
+static char top[PATH_MAX];	/* of the plan and the tests */
+
+static void leave(int status)
+{
+	if (hosted)
+		_exit(status);
+	sync();
+	reboot(RB_POWER_OFF);
+}
 
 static void say(const char *fmt, ...)
 {
@@ -46,11 +64,13 @@ static void say(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
+	vsnprintf(line, sizeof(line) - 1, fmt, ap);
 	va_end(ap);
+	if (hosted)
+		strcat(line, "\n");
 	/* not dprintf(), which seeks, and /dev/kmsg refuses that */
-	if (write(kmsg, line, strlen(line)) < 0)
-		reboot(RB_POWER_OFF);	/* nobody could hear of any result */
+	if (write(out_fd, line, strlen(line)) < 0)
+		leave(1);		/* nobody could hear of any result */
 }
 
 static long long now_ms(void)
@@ -170,21 +190,63 @@ static void unload_modules(void)
 	}
 }
 
+/* What the tests want of the machine at least, and what was there before. */
+static struct {
+	const char *path, *value;
+	char before[32];
+} settings[] = {
+	{ "/proc/sys/vm/nr_hugepages", "16", "" },
+	{ "/proc/sys/vm/overcommit_memory", "1", "" },
+};
+
+/* Exits with what the running kernel lacks, if anything. */
+static void need_ours(void)
+{
+	static const struct {
+		const char *path, *option;
+	} needs[] = {
+		{ "/dev/kvm", "KVM, and a CPU with virtualization" },
+		{ "/sys/module/kvm/parameters/lockless_aging", "a kernel with pgtable-walk" },
+		{ "/sys/kernel/debug/pgtable_walk/stats", "CONFIG_DEBUG_FS" },
+		{ "/sys/kernel/debug/mmu_notifier_age", "CONFIG_MMU_NOTIFIER_AGE_DEBUG" },
+		{ "/sys/kernel/debug/lru_gen", "CONFIG_LRU_GEN" },
+		{ "/sys/fs/cgroup/cgroup.subtree_control", "CONFIG_CGROUPS" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+		if (access(needs[i].path, R_OK | W_OK)) {
+			fprintf(stderr, "no %s: the tests need %s\n", needs[i].path,
+				needs[i].option);
+			leave(2);
+		}
+	}
+}
+
 static void set_up(void)
 {
-	mount_at("devtmpfs", "/dev");
-	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	char tests[PATH_MAX + 8];
+
+	if (!hosted) {
+		mount_at("devtmpfs", "/dev");
+		out_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	}
 	mount_at("proc", "/proc");
 	mount_at("sysfs", "/sys");
 	mount_at("debugfs", "/sys/kernel/debug");
 	mount_at("cgroup2", "/sys/fs/cgroup");
-	mount_at("tmpfs", "/tmp");
-	mount_at("tmpfs", "/dev/shm");
+	if (!hosted) {
+		mount_at("tmpfs", "/tmp");
+		mount_at("tmpfs", "/dev/shm");
+	}
+	if (hosted)
+		need_ours();
 	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
-	write_file("/proc/sys/vm/nr_hugepages", "16");
-	write_file("/proc/sys/vm/overcommit_memory", "1");
-	if (chdir("/tests"))	/* KVM selftests load their guest code from argv[0] */
-		say("# cannot change to /tests: %s", strerror(errno));
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		if (atol(settings[i].before) < atol(settings[i].value))
+			write_file(settings[i].path, settings[i].value);
+	snprintf(tests, sizeof(tests), "%s/tests", top);
+	if (chdir(tests))	/* KVM selftests load their guest code from argv[0] */
+		say("# cannot change to %s: %s", tests, strerror(errno));
 }
 
 /* Prints the whole lines in @buf, and the rest too if @all; returns what is left. */
@@ -317,15 +379,37 @@ static bool next_line(FILE *plan, char *line, int size, char **word, int *words)
 	return false;
 }
 
-static void run_plan(struct totals *t)
+/*
+ * A block device that a test would overwrite, and that a machine which is up does not have,
+ * or uses; or NULL.
+ */
+static const char *device_missing(char **argv)
 {
-	FILE *plan = fopen("/plan", "re");
+	struct stat st;
+	int fd;
+
+	for (; hosted && *argv; argv++) {
+		if (strncmp(*argv, "/dev/", 5))
+			continue;
+		fd = open(*argv, O_RDWR | O_EXCL | O_CLOEXEC);
+		if (fd < 0 || fstat(fd, &st) || !S_ISBLK(st.st_mode))
+			return *argv;
+		close(fd);
+	}
+	return NULL;
+}
+
+/* Returns whether the plan was run to its end. */
+static bool run_plan(struct totals *t, const char *path)
+{
+	FILE *plan = fopen(path, "re");
 	char line[1024], *word[MAX_ARGS];
+	const char *device;
 	int words, tests = 0;
 
 	if (!plan) {
-		say("Bail out! cannot open /plan: %s", strerror(errno));
-		return;
+		say("Bail out! cannot open %s: %s", path, strerror(errno));
+		return false;
 	}
 	while (next_line(plan, line, sizeof(line), word, &words))
 		tests += strcmp(word[0], "write") != 0;
@@ -342,26 +426,95 @@ static void run_plan(struct totals *t)
 		}
 		if (is_write)
 			continue;
+		device = device_missing(word + 4);
+		if (device) {
+			t->skip++;
+			say("ok %d %s # SKIP no %s that nobody uses", ++t->number, word[0], device);
+			continue;
+		}
 		say("# %s: starts", word[0]);
 		status = run(word[0], atol(word[1]), word + 3);
 		report(t, word[0], !strcmp(word[2], "fail"), status, taint_flags() != taint);
 	}
 	fclose(plan);
+	return t->number == tests;
 }
 
-int main(void)
+static int run_all(const char *plan)
 {
 	struct totals t = {};
+	bool whole;
 
 	set_up();
 	load_modules();
 	say("KTAP version 1");
 	say_free_memory("start");
-	run_plan(&t);
+	whole = run_plan(&t, plan);
 	unload_modules();
 	say_free_memory("end");
 	say("# Totals: pass:%d fail:%d skip:%d", t.pass, t.fail, t.skip);
-	sync();
-	reboot(RB_POWER_OFF);
-	return 1;
+	return !whole || t.fail || !t.pass;
+}
+
+static pid_t namespace_init;
+
+static void stop(int sig)
+{
+	kill(namespace_init, SIGKILL);	/* which ends all in the namespace */
+	signal(sig, stop);
+}
+
+static int run_hosted(const char *plan)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
+	int status;
+
+	if (geteuid()) {
+		fprintf(stderr, "the tests need root\n");
+		return 2;
+	}
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+		fprintf(stderr, "no namespaces: %s: the tests need CONFIG_PID_NS\n",
+			strerror(errno));
+		return 2;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		read_file(settings[i].path, settings[i].before, sizeof(settings[i].before));
+	out_fd = STDOUT_FILENO;
+	namespace_init = fork();
+	if (!namespace_init) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		leave(run_all(plan));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		signal(ends[i], stop);
+	while (namespace_init > 0 && waitpid(namespace_init, &status, 0) != namespace_init)
+		;
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		write_file(settings[i].path, settings[i].before);
+	return namespace_init > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int main(int argc, char **argv)
+{
+	char plan[PATH_MAX + 8], *slash;
+
+	hosted = getpid() != 1;
+	if (hosted && readlink("/proc/self/exe", top, sizeof(top) - 1) > 0) {
+		slash = strrchr(top, '/');
+		*slash = '\0';
+	}
+	snprintf(plan, sizeof(plan), "%s/plan", top);
+	if (!hosted)
+		leave(run_all(plan));
+	if (argc > 2) {
+		fprintf(stderr, "usage: %s [PLAN]\n", argv[0]);
+		return 2;
+	}
+	if ((argc == 2 && !realpath(argv[1], plan)) || access(plan, R_OK)) {
+		fprintf(stderr, "%s: %s\n", argc == 2 ? argv[1] : plan, strerror(errno));
+		return 2;
+	}
+	return run_hosted(plan);
 }

@@ -16,5 +16,7 @@ arm64_vhe_RUNS     := lockless_aging_mglru lockless_aging_mglru_huge lockless_ag
 arm64_LOOPS        := arch/arm64/kvm/stage2_age.o stage2_age
 arm64_LEAF         := 19.25 41
 arm64_CMDLINE      := console=ttyAMA0
+arm64_FARM         := rk3399-rock-pi-4b
+arm64_FARM_DTB     := rockchip/rk3399-rock-pi-4b.dtb
 arm64_KUNIT        := pgtable_walk_stage2_own pgtable_walk_stage2_entries \
 	$(if $(filter 6.12,$(BASE)),pgtable_walk_stage2_teardown)

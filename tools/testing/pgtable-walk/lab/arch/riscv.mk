@@ -23,6 +23,10 @@ riscv_module_KUNIT := pgtable_walk_basics pgtable_walk_gather mmu_notifier_age p
 riscv_LOOPS        := arch/riscv/kvm/gstage_age.o gstage_age
 riscv_LEAF         := 23.5 40.75
 riscv_CMDLINE      := console=ttyS0 earlycon=sbi
+# No board that LAVA 2023.01 knows has the hypervisor extension: unit tests run on this one, and
+# all else skips.
+riscv_FARM         := hifive-unleashed-a00
+riscv_FARM_DTB     := sifive/hifive-unleashed-a00.dtb
 # With OpenSBI 1.1, one boot of 80 resets when Linux starts the second hart, if the build
 # machine's CPUs are busy; stock's do.
 riscv_RUN          := --lost-once

@@ -24,6 +24,8 @@ x86_shadow_ARGS    := kvm_amd.npt=0
 x86_LOOPS          := arch/x86/kvm/mmu/tdp_mmu_age.o tdp_mmu_age_tree
 x86_LEAF           := 27 50.5
 x86_CMDLINE        := console=ttyS0
+x86_FARM           := x86
+x86_FARM_BOOT      := ipxe
 # With two vCPUs that fault a lot, QEMU 7.2 and 10.0 now and then have a triple fault of the
 # host or lose its interrupts, on stock as well, and never with one thread for both CPUs.
 # Where sanitizers look for races, and all is slower, there are two.
@@ -34,6 +36,7 @@ x86_npt_RUNS       := lockless_aging_mglru lockless_aging_mglru_huge lockless_ag
 	pgtable_walk_rmaps.test_all_are_zapped
 x86_npt_KUNIT      := pgtable_walk_basics pgtable_walk_gather mmu_notifier_age pgtable_walk_spte_masks
 x86_npt_LOADS      := gather_kunit pgtable_walk_kunit kvm-amd
+x86_farm_ACCEL     := $(x86_plain_ACCEL)
 x86_KUNIT          := pgtable_walk_spte_masks
 # Kernels whose secondary MMUs, if any, answer no query about many pages: mm/vmscan.o has
 # the instructions of stock's.
