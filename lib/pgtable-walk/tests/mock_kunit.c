@@ -253,6 +253,7 @@ static void test_root_word(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, got.table, table);
 	KUNIT_EXPECT_EQ(test, got.levels, PGTABLE_WALK_MAX_LEVELS);
 	KUNIT_EXPECT_EQ(test, got.addr_bits, 63);
+	KUNIT_EXPECT_EQ(test, root.word, 0UL);
 	got = pgtable_root_retire(&root);
 	KUNIT_EXPECT_PTR_EQ(test, got.table, NULL);
 	got = pgtable_root_deref(&root, true);
@@ -288,6 +289,49 @@ static void test_valid_trees(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, pgtable_walk_tree_valid(&tree));
 }
 
+/* What a request of parts of 8 KiB is about, as walkers ask it that have no tree. */
+static void test_age_request(struct kunit *test)
+{
+	unsigned long want[2] = {}, young[2] = {};
+	struct pgtable_age age = {
+		.start = 0x10000, .end = 0x30000, .shift = 13, .origin = 0x10000,
+	};
+
+	KUNIT_EXPECT_TRUE(test, pgtable_age_wanted(&age, 0x10000, 0x1000));
+	KUNIT_EXPECT_TRUE(test, pgtable_age_mark_young(&age, 0x10000, 0x1000));
+	age.young = young;
+	KUNIT_EXPECT_TRUE(test, pgtable_age_mark_young(&age, 0x14000, 0x4000));
+	KUNIT_EXPECT_EQ(test, young[0], BIT(2) | BIT(3));
+
+	/* From 0x1a000 to 0x1c000. */
+	want[0] = BIT(5);
+	age.want = want;
+	KUNIT_EXPECT_FALSE(test, pgtable_age_wanted(&age, 0x19000, 0x1000));
+	KUNIT_EXPECT_TRUE(test, pgtable_age_wanted(&age, 0x1a000, 0x1000));
+	KUNIT_EXPECT_TRUE(test, pgtable_age_wanted(&age, 0x1b000, 0x1000));
+	KUNIT_EXPECT_FALSE(test, pgtable_age_wanted(&age, 0x1c000, 0x1000));
+	KUNIT_EXPECT_TRUE(test, pgtable_age_wanted(&age, 0, 0x200000));
+	KUNIT_EXPECT_FALSE(test, pgtable_age_mark_young(&age, 0x1c000, 0x1000));
+	KUNIT_EXPECT_EQ(test, young[0], BIT(2) | BIT(3));
+	KUNIT_EXPECT_TRUE(test, pgtable_age_mark_young(&age, 0, 0x200000));
+	KUNIT_EXPECT_EQ(test, young[0], BIT(2) | BIT(3) | BIT(5));
+	KUNIT_EXPECT_EQ(test, young[1], 0UL);
+
+	KUNIT_EXPECT_EQ(test, pgtable_age_seek(&age, 0), 0x1a000ULL);
+	KUNIT_EXPECT_EQ(test, pgtable_age_seek(&age, 0x19000), 0x1a000ULL);
+	KUNIT_EXPECT_EQ(test, pgtable_age_seek(&age, 0x1b000), 0x1b000ULL);
+	KUNIT_EXPECT_EQ(test, pgtable_age_seek(&age, 0x1c000),
+			0x10000ULL + BITS_PER_LONG * 0x2000ULL);
+
+	KUNIT_EXPECT_FALSE(test, pgtable_age_clears(&age, 0x10000, 0x20000));
+	age.clear = true;
+	KUNIT_EXPECT_TRUE(test, pgtable_age_clears(&age, 0x10000, 0x20000));
+	KUNIT_EXPECT_FALSE(test, pgtable_age_clears(&age, 0xf000, 0x20000));
+	KUNIT_EXPECT_FALSE(test, pgtable_age_clears(&age, 0x11000, 0x20000));
+	age.shift = 0;
+	KUNIT_EXPECT_TRUE(test, pgtable_age_clears(&age, 0, 0x200000));
+}
+
 static struct kunit_case basics_cases[] = {
 	KUNIT_CASE(test_vpte_update_keeps_volatile_bits),
 	KUNIT_CASE(test_vpte_update_refuses_other_changes),
@@ -296,6 +340,7 @@ static struct kunit_case basics_cases[] = {
 	KUNIT_CASE(test_vpte_cmpxchg_and_xchg),
 	KUNIT_CASE(test_root_word),
 	KUNIT_CASE(test_valid_trees),
+	KUNIT_CASE(test_age_request),
 	{}
 };
 

@@ -137,7 +137,9 @@ __thread unsigned long local_fences;
 
 unsigned long host_csr_read(unsigned int csr)
 {
-	return this_vcpu->hgatp_vmid << HGATP_VMID_SHIFT;
+	/* The mode and the root's page are there too. */
+	return 8UL << 60 | this_vcpu->hgatp_vmid << HGATP_VMID_SHIFT |
+	       (unsigned long)this_vcpu->root >> PAGE_SHIFT;
 }
 
 bool kvm_riscv_gstage_vmid_ver_changed(struct kvm_vmid *vmid)

@@ -61,7 +61,18 @@ static void map_and_use(const u64 *addrs, unsigned int level, unsigned int n)
 	fences_range = 0;
 }
 
-/* Two of a table, its first and its last; what lies outside stays cached. */
+static void expect_fence(struct kunit *test, unsigned int nr, u64 addr, u64 size,
+			 unsigned int order)
+{
+	const struct fence *f = &vcpus[0].fences[nr];
+
+	KUNIT_EXPECT_TRUE(test, nr < vcpus[0].nr_fences);
+	KUNIT_EXPECT_EQ(test, f->addr, addr);
+	KUNIT_EXPECT_EQ(test, f->size, size);
+	KUNIT_EXPECT_EQ(test, f->order, order);
+}
+
+/* Two of a table, its first and its last; what lies outside is not fenced. */
 static void test_fence_of_a_range(struct kunit *test)
 {
 	const u64 addrs[] = { PAGE_SIZE, 2 * PAGE_SIZE, 9 * PAGE_SIZE, 12 * PAGE_SIZE };
@@ -73,6 +84,7 @@ static void test_fence_of_a_range(struct kunit *test)
 		gstage_unmap(&kvm, addrs[1], addrs[2] + 1, false);
 		KUNIT_EXPECT_EQ(test, fences_all, 0UL);
 		KUNIT_EXPECT_EQ(test, fences_range, 1UL);
+		expect_fence(test, 0, addrs[1], addrs[2] + PAGE_SIZE - addrs[1], PAGE_SHIFT);
 		check_requests();
 		for (i = 1; i <= 2; i++)
 			KUNIT_EXPECT_FALSE(test, tlb_has(addrs[i]));
@@ -93,11 +105,13 @@ static void test_fence_of_mixed_levels(struct kunit *test)
 		map_and_use(pages, 0, 2);
 		/* Not all of the table goes, so there is no fence of the VMID. */
 		gstage_unmap(&kvm, 0, HUGE_SIZE + 5 * PAGE_SIZE, false);
+		expect_fence(test, 0, 0, pages[1] + PAGE_SIZE, PAGE_SHIFT);
 		check_requests();
 		KUNIT_EXPECT_FALSE(test, tlb_has(0));
 		for (i = 0; i < 2; i++)
 			KUNIT_EXPECT_FALSE(test, tlb_has(pages[i]));
 		gstage_unmap(&kvm, 2 * HUGE_SIZE, 2 * HUGE_SIZE + 1, false);
+		expect_fence(test, 0, 2 * HUGE_SIZE, HUGE_SIZE, 21);
 		check_requests();
 		KUNIT_EXPECT_FALSE(test, tlb_has(2 * HUGE_SIZE));
 		KUNIT_EXPECT_EQ(test, fences_all, 0UL);
@@ -126,6 +140,48 @@ static void test_fence_of_a_table(struct kunit *test)
 	rcu_barrier();
 	KUNIT_EXPECT_EQ(test, counters[PGTABLE_WALK_FREED], 1UL);
 	guest_access(addr);
+	end_alone();
+}
+
+/* Each time that mmu_lock is dropped, what was unmapped since it was taken. */
+static void test_fences_in_pieces(struct kunit *test)
+{
+	begin_alone();
+	map(page_addr(0, 1), 0);
+	map(page_addr(0, 5), 0);
+	check_requests();
+	fences_range = 0;
+	cpu_wanted = ALWAYS;
+	gstage_unmap(&kvm, page_addr(0, 0), page_addr(0, 8), true);
+	KUNIT_EXPECT_EQ(test, fences_all, 0UL);
+	KUNIT_EXPECT_EQ(test, fences_range, 2UL);
+	expect_fence(test, 0, page_addr(0, 1), PAGE_SIZE, PAGE_SHIFT);
+	expect_fence(test, 1, page_addr(0, 5), PAGE_SIZE, PAGE_SHIFT);
+	/* There was nothing. */
+	gstage_unmap(&kvm, page_addr(0, 0), page_addr(0, 8), true);
+	KUNIT_EXPECT_EQ(test, fences_range, 2UL);
+	end_alone();
+}
+
+/* A page, and then a table that held its neighbours. */
+static void test_unmap_entry(struct kunit *test)
+{
+	unsigned int i;
+
+	begin_alone();
+	for (i = 1; i < 5; i++)
+		map(page_addr(1, i), 0);
+	map(page_addr(0, 7), 0);
+	map(page_addr(2, 0), 0);
+
+	gstage_unmap_entry(&kvm, 0, page_addr(1, 2) + 123);
+	set_shadow(page_addr(1, 2), page_addr(1, 3), ~0ULL, 0);
+	check_shadow(test);
+	gstage_unmap_entry(&kvm, 1, page_addr(1, 2));
+	set_shadow(page_addr(1, 0), page_addr(2, 0), ~0ULL, 0);
+	check_shadow(test);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, counters[PGTABLE_WALK_FREED], 1UL);
 	end_alone();
 }
 
@@ -238,15 +294,34 @@ static void test_teardown_yields(struct kunit *test)
 		begin_alone();
 		map_tables(i);
 		cpu_wanted = ALWAYS;
+		kvm.arch.pgd_phys = virt_to_phys(kvm.arch.pgd);
 		spin_unlock(&kvm.mmu_lock);
-		kvm_riscv_gstage_free_pgd(&kvm);
+		KUNIT_EXPECT_TRUE(test, kvm_riscv_gstage_free_pgd(&kvm));
+		/* Once is enough. */
+		KUNIT_EXPECT_FALSE(test, kvm_riscv_gstage_free_pgd(&kvm));
 		spin_lock(&kvm.mmu_lock);
 		/* The tables of pages, and the one above them. */
 		KUNIT_EXPECT_EQ(test, counters[PGTABLE_WALK_FREED], TABLES + 1UL);
 		KUNIT_EXPECT_TRUE(test, yields >= TABLES + 1UL);
 		KUNIT_EXPECT_PTR_EQ(test, kvm.arch.pgd, NULL);
+		KUNIT_EXPECT_EQ(test, kvm.arch.pgd_phys, 0ULL);
 		end_alone();
 	}
+}
+
+/* Whoever gets the table has waited for a grace period; for who does not, there is none. */
+static void test_retire_waits(struct kunit *test)
+{
+	unsigned long epoch = rcu_epoch;
+	struct pgtable_walk_tree tree;
+
+	new_root();
+	tree = pgtable_root_retire(&kvm.arch.gstage_root);
+	KUNIT_EXPECT_EQ(test, rcu_epoch, epoch + 1);
+	free(tree.table);
+	tree = pgtable_root_retire(&kvm.arch.gstage_root);
+	KUNIT_EXPECT_PTR_EQ(test, tree.table, NULL);
+	KUNIT_EXPECT_EQ(test, rcu_epoch, epoch + 1);
 }
 
 /* ---- reads of guest memory while outside of the guest ---- */
@@ -324,6 +399,138 @@ static void test_hgatp_vmid(struct kunit *test)
 	end_alone();
 }
 
+/* ---- what KVM asks of an architecture ---- */
+
+/* Each leaf is young when it is mapped. */
+static bool young(u64 addr)
+{
+	struct pgtable_walk_tree tree = locked_tree();
+	unsigned int level;
+
+	return vpte_read(gstage_vpte(find_entry(&tree, addr, &level))) & _PAGE_ACCESSED;
+}
+
+static void map_pages(unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		map(page_addr(0, i), 0);
+}
+
+static void test_age_gfn(struct kunit *test)
+{
+	struct kvm_gfn_range range = { .start = 1, .end = 3 };
+	const u64 locked = kvm.stat.generic.aged_locked;
+
+	begin_alone();
+	map_pages(4);
+	KUNIT_EXPECT_TRUE(test, kvm_test_age_gfn(&kvm, &range));
+	KUNIT_EXPECT_TRUE(test, kvm_test_age_gfn(&kvm, &range));
+	KUNIT_EXPECT_TRUE(test, kvm_age_gfn(&kvm, &range));
+	KUNIT_EXPECT_FALSE(test, kvm_test_age_gfn(&kvm, &range));
+	KUNIT_EXPECT_FALSE(test, kvm_age_gfn(&kvm, &range));
+	KUNIT_EXPECT_TRUE(test, young(page_addr(0, 0)));
+	KUNIT_EXPECT_FALSE(test, young(page_addr(0, 1)));
+	KUNIT_EXPECT_FALSE(test, young(page_addr(0, 2)));
+	KUNIT_EXPECT_TRUE(test, young(page_addr(0, 3)));
+	KUNIT_EXPECT_EQ(test, kvm.stat.generic.aged_locked, locked + 5);
+
+	range = (struct kvm_gfn_range) { .end = 1, .lockless = true };
+	spin_unlock(&kvm.mmu_lock);
+	KUNIT_EXPECT_TRUE(test, kvm_age_gfn(&kvm, &range));
+	spin_lock(&kvm.mmu_lock);
+	KUNIT_EXPECT_FALSE(test, young(page_addr(0, 0)));
+	KUNIT_EXPECT_EQ(test, kvm.stat.generic.aged_locked, locked + 5);
+	KUNIT_EXPECT_EQ(test, counters[PGTABLE_WALKS], 6UL);
+	end_alone();
+}
+
+static void test_age_wanted(struct kunit *test)
+{
+	const unsigned long start = 0x10000000;
+	DECLARE_BITMAP(want, 192) = {};
+	struct mmu_notifier_age age = { .start = start, .nr = 130, .shift = 13 };
+	u64 from = 1, to = 2;
+
+	KUNIT_EXPECT_TRUE(test, kvm_age_wanted(&age, &from, &to));
+	KUNIT_EXPECT_EQ(test, from, start);
+	KUNIT_EXPECT_EQ(test, to, start + (130UL << 13));
+
+	/* Of what lies behind the last part, nothing is wanted. */
+	age.want = want;
+	__set_bit(130, want);
+	KUNIT_EXPECT_FALSE(test, kvm_age_wanted(&age, &from, &to));
+	__set_bit(129, want);
+	KUNIT_EXPECT_TRUE(test, kvm_age_wanted(&age, &from, &to));
+	KUNIT_EXPECT_EQ(test, from, start + (129UL << 13));
+	KUNIT_EXPECT_EQ(test, to, start + (130UL << 13));
+
+	bitmap_zero(want, 192);
+	__set_bit(0, want);
+	__set_bit(100, want);
+	KUNIT_EXPECT_TRUE(test, kvm_age_wanted(&age, &from, &to));
+	KUNIT_EXPECT_EQ(test, from, start);
+	KUNIT_EXPECT_EQ(test, to, start + (101UL << 13));
+}
+
+/* Part 0 begins two pages below the slot, and the query is about parts of one page or two. */
+static void test_age_batch(struct kunit *test)
+{
+	const struct kvm_memory_slot slot = { 4, 8, 0x40000000 };
+	unsigned long want, answer;
+	struct mmu_notifier_age parts = {
+		.start = 0x40000000 - 2 * PAGE_SIZE, .nr = 16, .shift = PAGE_SHIFT,
+		.want = &want, .young = &answer,
+	};
+	struct kvm_gfn_range range = {
+		.slot = &slot, .start = 4, .end = 12, .arg.age = &parts, .lockless = true,
+	};
+
+	begin_alone();
+	map_pages(8);
+	spin_unlock(&kvm.mmu_lock);
+
+	want = BIT_ULL(2) | BIT_ULL(4) | BIT_ULL(9);
+	answer = 0;
+	KUNIT_EXPECT_TRUE(test, kvm_age_gfn_batch(&kvm, &range));
+	KUNIT_EXPECT_EQ(test, answer, BIT_ULL(2) | BIT_ULL(4));
+	parts.clear = true;
+	KUNIT_EXPECT_TRUE(test, kvm_age_gfn_batch(&kvm, &range));
+	answer = 0;
+	KUNIT_EXPECT_FALSE(test, kvm_age_gfn_batch(&kvm, &range));
+	KUNIT_EXPECT_EQ(test, answer, 0UL);
+
+	/* What is left of frames 4 to 7 is 5 and 7, in parts 1 and 2 of two pages each. */
+	parts.shift = PAGE_SHIFT + 1;
+	range.start = 5;
+	want = ~0UL;
+	KUNIT_EXPECT_TRUE(test, kvm_age_gfn_batch(&kvm, &range));
+	KUNIT_EXPECT_EQ(test, answer, BIT_ULL(1) | BIT_ULL(2));
+
+	spin_lock(&kvm.mmu_lock);
+	KUNIT_EXPECT_TRUE(test, young(page_addr(0, 3)));
+	KUNIT_EXPECT_FALSE(test, young(page_addr(0, 5)));
+	end_alone();
+}
+
+static void test_lockless_switch(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, kvm_age_lockless(&kvm));
+	kvm_lockless_aging = false;
+	KUNIT_EXPECT_FALSE(test, kvm_age_lockless(&kvm));
+	kvm_lockless_aging = true;
+}
+
+/* What a table would be at the lowest level is nothing. */
+static void test_entry_kind(struct kunit *test)
+{
+	pte_t pte = pfn_pte(1, PAGE_TABLE);
+
+	KUNIT_EXPECT_EQ(test, gstage_entry_kind(&pte, 1), PGTABLE_WALK_TABLE);
+	KUNIT_EXPECT_EQ(test, gstage_entry_kind(&pte, 0), PGTABLE_WALK_NONE);
+}
+
 /* ---- what a memslot has room for ---- */
 
 static void test_leaf_size(struct kunit *test)
@@ -336,6 +543,8 @@ static void test_leaf_size(struct kunit *test)
 	const gpa_t gpa = 2 * PUD_SIZE;
 
 	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + 12345, PUD_SIZE), PUD_SIZE);
+	/* The last one that there is room for. */
+	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + PUD_SIZE + 12345, PUD_SIZE), PUD_SIZE);
 	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + 12345, PMD_SIZE), PMD_SIZE);
 	KUNIT_EXPECT_EQ(test, gstage_leaf_size(&s, gpa + 12345, PAGE_SIZE), PAGE_SIZE);
 
@@ -411,6 +620,19 @@ static void test_lock_assertions(struct kunit *test)
 	spin_unlock(&kvm.mmu_lock);
 }
 
+/* Who changes page tables holds mmu_lock: both the walk and its look at the root say so. */
+static void test_change_assertions(struct kunit *test)
+{
+	begin_alone();
+	spin_unlock(&kvm.mmu_lock);
+	gstage_unmap(&kvm, 0, PAGE_SIZE, false);
+	KUNIT_EXPECT_EQ(test, warnings(), 2UL);
+	gstage_wrprotect(&kvm, 0, PAGE_SIZE, false);
+	KUNIT_EXPECT_EQ(test, warnings(), 2UL);
+	spin_lock(&kvm.mmu_lock);
+	end_alone();
+}
+
 /* A root that can't be described is not published. */
 static void test_publish_assertions(struct kunit *test)
 {
@@ -429,17 +651,26 @@ static void test_publish_assertions(struct kunit *test)
 static struct kunit_case steps_cases[] = {
 	KUNIT_CASE(test_rcu_assertions),
 	KUNIT_CASE(test_lock_assertions),
+	KUNIT_CASE(test_change_assertions),
 	KUNIT_CASE(test_publish_assertions),
+	KUNIT_CASE(test_age_gfn),
+	KUNIT_CASE(test_age_wanted),
+	KUNIT_CASE(test_age_batch),
+	KUNIT_CASE(test_lockless_switch),
+	KUNIT_CASE(test_entry_kind),
 	KUNIT_CASE(test_leaf_size),
 	KUNIT_CASE(test_guest_read),
 	KUNIT_CASE(test_hgatp_vmid),
 	KUNIT_CASE(test_fence_of_a_range),
 	KUNIT_CASE(test_fence_of_mixed_levels),
 	KUNIT_CASE(test_fence_of_a_table),
+	KUNIT_CASE(test_fences_in_pieces),
+	KUNIT_CASE(test_unmap_entry),
 	KUNIT_CASE(test_unmap_yields),
 	KUNIT_CASE(test_unmap_keeps_what_was_refilled),
 	KUNIT_CASE(test_wrprotect_yields),
 	KUNIT_CASE(test_teardown_yields),
+	KUNIT_CASE(test_retire_waits),
 	{}
 };
 
