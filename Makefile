@@ -126,6 +126,8 @@ help:
 	@echo 'make demo          build the stock kernel and a converted one, boot both, age a guest'
 	@echo 'make check         all tests; the last line counts them'
 	@echo 'make check-host    the library on this machine: unit tests under ASan, UBSan and TSan'
+	@echo 'make check-mutants break each function of the library and of its users in each simple way'
+	@echo '                   on this machine; ONLY=regex picks some'
 	@echo 'make check-cocci   the conversions and the Coccinelle checks'
 	@echo 'make check-litmus  litmus tests of memory ordering, under the memory model of the base'
 	@echo 'make check-static  sparse, checkpatch, kernel-doc and check-docs'
@@ -242,6 +244,12 @@ check:
 # No times are judged here: those of bench-host are for people.
 check-host:
 	@$(HOST) check objcheck
+	@$(TESTS)/host/test_mutants.py
+
+# All that mutants.py makes. Not part of check: about half an hour of two CPUs.
+.PHONY: check-mutants
+check-mutants:
+	@$(HOST) mutants JOBS=$(JOBS)
 
 check-litmus: | $(STOCK)
 	@$(TESTS)/litmus/run.py --memory-model $(STOCK)/tools/memory-model --build $(BUILD) --jobs $(JOBS)

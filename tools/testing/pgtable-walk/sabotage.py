@@ -18,11 +18,16 @@ for the Coccinelle checks, and the rest for kernels in QEMU.  Each block is one 
            kernel: which kernel of the lab (default debug) to boot on which machine (default the
            architecture's first) with which kernel arguments
 
+mutants.py makes more of the host's: of these, any test may notice any.  mutants.list has the names of
+those that none can notice, and Why.
+
 Speaks KTAP: what was noticed is killed, what was not has survived.  A run that is interrupted goes
 on where it was, if the sources are the same.  The kernel's tree is put back as it was.
 """
 import argparse
+import collections
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
@@ -40,6 +45,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "cocci"))
 # pylint: disable=wrong-import-position
 from checks import CHECKS, Check, CheckError  # noqa: E402
+import mutants  # noqa: E402
 from testlib import ARCHES, KERNEL_DIRS, ROOT, SELFTESTS, Ktap, regex  # noqa: E402
 from converter.conversion import CONVERT_DIR, bases_of  # noqa: E402
 from converter.main import tree_version  # noqa: E402
@@ -62,7 +68,8 @@ class Wrong(Exception):
 def read_list(path, base):
     """Blocks of 'Key: value' lines, those for a base. All of the text counts."""
     entries = []
-    for block in re.split(r"\n\s*\n", re.sub(r"^#.*\n", "", path.read_text(encoding="utf-8"), flags=re.M).strip("\n")):
+    text = re.sub(r"^#.*\n", "", path.read_text(encoding="utf-8"), flags=re.M)
+    for block in filter(None, re.split(r"\n\s*\n", text.strip("\n"))):
         entry = {}
         for line in block.splitlines():
             match = re.fullmatch(r"(\w+):(?: (.*))?", line)
@@ -82,6 +89,22 @@ def broken(text, entry):
     return text.replace(entry["Replace"], entry.get("By", ""))
 
 
+def excused(generated):
+    """Why some of these mutants are as good as the original, by name; and what is wrong with that list."""
+    reasons, problems = {}, []
+    names = {entry["Name"] for entry in generated}
+    for entry in read_list(LISTS / "mutants.list", None):
+        name = entry.get("Name")
+        if entry.keys() != {"Name", "Why"} or not entry["Why"]:
+            problems.append(f"{name}: needs Name and Why, and nothing else")
+        elif name not in names:
+            problems.append(f"{name}: there is no such mutant any more")
+        elif name in reasons:
+            problems.append(f"{name}: is there twice")
+        reasons[name] = entry.get("Why")
+    return reasons, problems
+
+
 def arch_of(name):
     """The architecture that a file is for, or none."""
     return name.split("/")[1] if name.startswith("arch/") else None
@@ -96,7 +119,9 @@ def check_texts(ktap, tree, base):
     programs = "\n".join(text_of(path) for path in sorted((tree / SELFTESTS / "kvm").rglob("lockless_aging*")))
     cases = {name for top in ("include/kunit", *HOST_DIRS) for path in (ROOT / top).rglob("*.[ch]")
              for name in re.findall(r"KUNIT_CASE\((\w+)\)", text_of(path))}
-    for path in sorted(LISTS.glob("*.list")):
+    reasons, problems = excused(mutants.generate(ROOT))
+    ktap.result(f"sabotage/mutants.list: {len(reasons)} entries", problems)
+    for path in sorted(set(LISTS.glob("*.list")) - {LISTS / "mutants.list"}):
         problems, names = [], set()
         try:
             entries = read_list(path, base)
@@ -149,32 +174,40 @@ class Host:
 
     NEEDED, MORE = {"Run"}, set()
     RACES = True    # a test may miss one on a busy machine, but not twice
+    FINAL = {KILLED}
     GOALS = {"asan": "check-asan", "tsan": "check-tsan", "objcheck": "objcheck"}
+    OBJECTS = "objects"
+    CFLAGS = "-w -g0"   # broken code has unused variables
 
     def __init__(self, args):
         self.jobs = args.jobs
-        self.top = args.build / "sabotage-host"
+        self.top = args.build / f"sabotage-{args.where}"
         self.good = self.top / "good"
         shutil.rmtree(self.top, ignore_errors=True)
         for part in HOST_DIRS:
             shutil.copytree(ROOT / part, self.good / part, ignore=shutil.ignore_patterns("__pycache__"))
-        done = self.make(self.good, "objects")
+        done = self.make(self.good, self.OBJECTS)
         if done.returncode:
-            sys.exit(f"sabotage.py: not broken yet, and does not build:\n{done.stdout}")
+            sys.exit(f"sabotage.py: not broken yet, and does not build or pass:\n{done.stdout}")
 
     def make(self, tree, *goals, jobs=os.cpu_count(), timeout=None):
-        # Broken code has unused variables.  Objects are found again in a copy of the directory, as no
-        # path is absolute.
+        # Objects are found again in a copy of the directory, as no path is absolute.
         return subprocess.run(["make", "-s", f"-j{jobs}", "-C", tree / "tools/testing/pgtable-walk/host", "BUILD=out",
-                               "EXTRA_CFLAGS=-w -g0", *goals], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, errors="replace", timeout=timeout, env=no_make(), check=False)
+                               f"EXTRA_CFLAGS={self.CFLAGS}", *goals], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, env=no_make(),
+                              check=False)
 
-    def run(self, entry):
+    @contextlib.contextmanager
+    def broken_copy(self, entry):
         with tempfile.TemporaryDirectory(dir=self.top) as directory:
             tree = pathlib.Path(directory, "tree")
             # with the times of files: only what depends on the broken one is built again
             shutil.copytree(self.good, tree)
             (tree / entry["File"]).write_text(broken(text_of(tree / entry["File"]), entry), encoding="utf-8")
+            yield tree
+
+    def run(self, entry):
+        with self.broken_copy(entry) as tree:
             try:
                 done = self.make(tree, self.GOALS[entry["Run"]], f"CASE={entry['Expect']}", jobs=1, timeout=HANGS + 60)
             except subprocess.TimeoutExpired:
@@ -186,11 +219,36 @@ class Host:
                 f"failed: {', '.join(dict.fromkeys(failed)) or 'nothing'}")
 
 
+class Mutants(Host):
+    """The same for what mutants.py makes: what takes least comes first, and the first that fails will do."""
+
+    RACES = False
+    FINAL = {KILLED, NOT_BUILT}
+    GOALS = ("check-first", "check-quick", "check-asan", "check-tsan")
+    OBJECTS = "check-first"
+    CFLAGS = "-Werror -g0"
+
+    def run(self, entry):
+        with self.broken_copy(entry) as tree:
+            for goal in self.GOALS:
+                try:
+                    done = self.make(tree, goal, jobs=1, timeout=HANGS + 60)
+                except subprocess.TimeoutExpired:
+                    return KILLED, f"{goal}: hangs"
+                if "KTAP" not in done.stdout:
+                    return NOT_BUILT, done.stdout[:500]
+                if done.returncode:
+                    failed = re.search(r"^ +not ok \d+ (\w+)", done.stdout, re.M)
+                    return KILLED, f"{goal}: {failed[1] if failed else 'crashed'}"
+        return SURVIVED, "no test fails"
+
+
 class Cocci:
     """A copy of the broken file, which the check looks at."""
 
     NEEDED, MORE = set(), {"Base"}
     RACES = False
+    FINAL = {KILLED}
 
     def __init__(self, args):
         self.jobs, self.tree = args.jobs, args.tree
@@ -209,6 +267,7 @@ class Kernel:
 
     NEEDED, MORE = {"Run"}, {"Base", "Kernel", "Machine", "Args"}
     RACES = False
+    FINAL = {KILLED}
     COMMON = ("mglru",)     # lists for all architectures
 
     def __init__(self, args):
@@ -277,7 +336,7 @@ def no_make():
 # ---- running ----
 
 class Record:
-    """What an interrupted run has killed; no use if the sources have changed."""
+    """What an interrupted run has found out; no use if the sources have changed."""
 
     def __init__(self, path):
         self.path = path
@@ -288,17 +347,17 @@ class Record:
                 if source.suffix != ".pyc":
                     digest.update(f"{source.relative_to(ROOT)}\n".encode() + source.read_bytes())
         self.sources = digest.hexdigest()
-        self.killed = {}
+        self.known = {}
         if path and path.exists():
             known = json.loads(text_of(path))
             if known["sources"] == self.sources:
-                self.killed = known["killed"]
+                self.known = known["known"]
 
-    def add(self, name, why):
+    def add(self, name, outcome, why):
         with self.lock:
-            self.killed[name] = why
+            self.known[name] = outcome, why
             if self.path:
-                write_whole(self.path, json.dumps({"sources": self.sources, "killed": self.killed}))
+                write_whole(self.path, json.dumps({"sources": self.sources, "known": self.known}))
 
     def finish(self):
         if self.path:
@@ -307,8 +366,8 @@ class Record:
 
 def run_one(backend, record, title, entry):
     """Outcome, what there is to say, seconds."""
-    if title in record.killed:
-        return KILLED, record.killed[title], 0
+    if title in record.known:
+        return *record.known[title], 0
     started = time.monotonic()
     try:
         outcome, why = backend.run(entry)
@@ -316,37 +375,58 @@ def run_one(backend, record, title, entry):
             outcome, why = backend.run(entry)
     except (Wrong, CheckError, OSError, subprocess.TimeoutExpired) as error:
         outcome, why = SURVIVED, f"{type(error).__name__}: {error}"
-    if outcome == KILLED:
-        record.add(title, why)
+    if outcome in backend.FINAL:
+        record.add(title, outcome, why)
     return outcome, why, time.monotonic() - started
 
 
+def listed(args):
+    """Titles and entries of what is to be run."""
+    if args.where == "mutants":
+        generated = mutants.generate(ROOT)
+        reasons, problems = excused(generated)
+        if problems:
+            raise Wrong("mutants.list:\n" + "\n".join(problems))
+        entries = [(entry["Name"], entry) for entry in (mutants.sample if args.sample else list)
+                   ([entry for entry in generated if entry["Name"] not in reasons])]
+    else:
+        lists = {"host": ["host"], "cocci": ["cocci"], "kernel": [*Kernel.COMMON, args.arch]}[args.where]
+        entries = [(f"{name}: {entry['Name']}", entry) for name in lists
+                   for entry in read_list(LISTS / f"{name}.list", args.base)
+                   if args.where != "cocci" or arch_of(entry["File"]) in (None, *args.arches.split())]
+    return [(title, entry) for title, entry in entries if args.only.search(entry["Name"])]
+
+
 def run_all(args):
-    backend = {"host": Host, "cocci": Cocci, "kernel": Kernel}[args.where]
-    lists = {"host": ["host"], "cocci": ["cocci"], "kernel": [*Kernel.COMMON, args.arch]}[args.where]
-    entries = [(f"{name}: {entry['Name']}", entry) for name in lists
-               for entry in read_list(LISTS / f"{name}.list", args.base)
-               if args.only.search(entry["Name"]) and
-               (args.where != "cocci" or arch_of(entry["File"]) in (None, *args.arches.split()))]
+    backend = {"host": Host, "cocci": Cocci, "kernel": Kernel, "mutants": Mutants}[args.where]
+    entries = listed(args)
     if not entries:
         sys.exit(f"no name of a sabotage matches {args.only.pattern}; the names are in {LISTS}/")
     record = Record(args.build and args.build / f"sabotage/{args.arch or args.where}.json")
     backend = backend(args)
-    ktap = Ktap(len(entries))
+    # A mutant that does not build is no result.
+    ktap, counts = Ktap(None if args.where == "mutants" else len(entries)), collections.Counter()
     with concurrent.futures.ThreadPoolExecutor(backend.jobs) as pool:
         # One at a time is a job of this thread, which signals reach.
         running = [pool.submit(run_one, backend, record, *entry) for entry in entries if backend.jobs > 1]
         try:
             for number, (title, entry) in enumerate(entries):
                 outcome, why, seconds = running[number].result() if running else run_one(backend, record, title, entry)
+                counts[outcome] += 1
+                if args.where == "mutants" and outcome == NOT_BUILT:
+                    ktap.diagnose(f"{title}: {outcome}")
+                    continue
                 if outcome == KILLED:
                     ktap.diagnose(why)
-                ktap.result(f"{title}: {entry['Run'] if args.where == 'kernel' else entry['Expect']}: {outcome}",
-                            [] if outcome == KILLED else [why or outcome], f"{seconds:.0f} s")
+                what = {"kernel": entry.get("Run"), "mutants": why}.get(args.where, entry.get("Expect"))
+                ktap.result(f"{title}: {what}: {outcome}", [] if outcome == KILLED else [why or outcome],
+                            f"{seconds:.0f} s")
         finally:
             for future in running:
                 future.cancel()
     record.finish()
+    if args.where == "mutants":
+        ktap.diagnose(", ".join(f"{counts[outcome]} {outcome}" for outcome in (KILLED, SURVIVED, NOT_BUILT)))
     ktap.finish()
 
 
@@ -354,13 +434,14 @@ def main():
     what, _, more = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(description=what, epilog=more,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("where", choices=("host", "cocci", "kernel", "check-texts"),
+    parser.add_argument("where", choices=("host", "cocci", "kernel", "mutants", "check-texts"),
                         help="which lists; check-texts: whether what all of them say is in the converted tree")
     parser.add_argument("--tree", type=pathlib.Path, help="the converted kernel tree")
     parser.add_argument("--build", type=pathlib.Path, help="scratch directory, or that of the lab")
     parser.add_argument("--only", type=regex, default=os.environ.get("ONLY", ""), metavar="REGEX",
                         help="those whose names it matches; default: $ONLY")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N")
+    parser.add_argument("--sample", action="store_true", help="mutants: one of each kind in each function")
     parser.add_argument("--arches", default=" ".join(ARCHES), help="cocci: of which architectures")
     for option in "--arch", "--machine":
         parser.add_argument(option, help="kernel: as the lab knows it")

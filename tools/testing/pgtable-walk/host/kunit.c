@@ -113,8 +113,11 @@ int main(int argc, char *argv[])
 
 	signal(SIGALRM, died);
 	signal(SIGABRT, died);
+	signal(SIGXCPU, died);
 	if (__sanitizer_set_death_callback)
 		__sanitizer_set_death_callback(say_obituary);
+	else
+		signal(SIGSEGV, died);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (suite = suites; suite; suite = suite->next)
 		nr++;
