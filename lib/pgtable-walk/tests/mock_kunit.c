@@ -317,7 +317,7 @@ static void test_age_request(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, young[0], BIT(2) | BIT(3) | BIT(5));
 	KUNIT_EXPECT_EQ(test, young[1], 0UL);
 
-	KUNIT_EXPECT_EQ(test, pgtable_age_seek(&age, 0), 0x1a000ULL);
+	KUNIT_EXPECT_EQ(test, pgtable_age_seek(&age, 0x10000), 0x1a000ULL);
 	KUNIT_EXPECT_EQ(test, pgtable_age_seek(&age, 0x19000), 0x1a000ULL);
 	KUNIT_EXPECT_EQ(test, pgtable_age_seek(&age, 0x1b000), 0x1b000ULL);
 	KUNIT_EXPECT_EQ(test, pgtable_age_seek(&age, 0x1c000),
