@@ -119,7 +119,7 @@ include $(wildcard $(TESTS)/lab/arch/*.mk $(TESTS)/lab/arch/$(BASE)/*.mk)
 PKGS_kernel = gcc:gcc make flex:flex bison:bison bc:bc libelf-dev libssl-dev cpio:cpio ccache:ccache rsync:rsync \
 	$(foreach arch,$(ARCHES),$($(arch)_PACKAGES))
 PKGS_cocci := spatch:coccinelle
-PKGS_static = sparse:sparse $(PKGS_cocci) $(PKGS_kernel)
+PKGS_static = sparse:sparse patch:patch $(PKGS_cocci) $(PKGS_kernel)
 
 .PHONY: help
 help:
@@ -149,6 +149,7 @@ help:
 	@echo 'make hardware-tests'
 	@echo '                   pack the tests for a machine that runs a converted kernel'
 	@echo 'make check-farm    boot the kernel of the LAVA jobs in QEMU, and run those tests on it'
+	@echo 'make check-series  build each commit of the series, or what it touches'
 	@echo 'make series OUT=directory'
 	@echo '                   write the conversions of that tree, or of the base, as patches for git am'
 	@echo 'make kernel        build a converted kernel for each architecture, as the lab boots it'
@@ -192,6 +193,16 @@ series: | $(if $(KDIR),,$(STOCK))
 	@[ "$$OUT" ] || { echo "series: name a new directory for the patches: make series OUT=directory" >&2; exit 1; }
 	@$(SCRIPTS)/need $(PKGS_cocci)
 	@$(SCRIPTS)/series.py --bench $(BASE_BUILD)/bench --out "$$OUT" -- "$${KDIR:-$(STOCK)}"
+
+# Not part of check, as it takes long. Of ARCHES, the first one is built at each commit, all at three.
+.PHONY: check-series
+check-series: | $(STOCK)
+	@$(SCRIPTS)/need $(PKGS_static)
+	@$(cache_says)
+	@rm -rf $(BASE_BUILD)/series/patches $(BASE_BUILD)/series/src
+	@$(SCRIPTS)/series.py --bench $(BASE_BUILD)/bench --out $(BASE_BUILD)/series/patches $(STOCK)
+	@$(SCRIPTS)/copy-base $(STOCK) $(BASE_BUILD)/series/src
+	@$(LAB) series-commits JOBS=$(JOBS)
 
 .PHONY: kernel selftests
 kernel selftests: converted
@@ -279,6 +290,7 @@ check-static: converted
 		--converted $(OURS) --converted-build $(BASE_BUILD)/$(a)/ours-debug \
 		--stock $(STOCK) --stock-build $(BASE_BUILD)/$(a)/stock-debug;)
 	@$(TESTS)/lab/check-init.py --build $(BUILD)
+	@$(TESTS)/lab/check-build-series.py --build $(BUILD)
 	@$(if $(farm_arches),$(LAB) $(farm_arches:%=%/lava-jobs) && $(check_lava))
 
 # Of check-static, what is in seconds.

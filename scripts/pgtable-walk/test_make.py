@@ -13,7 +13,7 @@ from testbench import APPLY, BASE_FILES, CONVERT, FAKE_C, HERE, OVERLAY_FILES, M
 ROOT = HERE.parent.parent
 KNOWN = "tools/testing/pgtable-walk/lab/arch"
 CHECKED = ("check", "check-host", "check-litmus", "check-cocci", "check-static", "check-docs", "check-kernel", "demo",
-           "check-farm", "lava", "hardware-tests", "sabotage-kernel", "record-stock")
+           "check-series", "check-farm", "lava", "hardware-tests", "sabotage-kernel", "record-stock")
 
 
 # ---- make ----
