@@ -17,7 +17,7 @@ endif
 
 # Values are taken as they are. Recipes get them in their environment, for which make would
 # expand them.
-$(foreach v,ARCHES BASE FULL JOBS M MODE ONLY ROWS V,$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))))
+$(foreach v,ARCHES BASE FULL JOBS M MODE ONLY ROWS SCHEDULES V,$(if $(filter undefined,$(origin $(v))),,$(eval override $(v) := $$(value $(v)))))
 
 # The demo runs on one architecture, all else on all of them, unless some are named.
 EVERY_BASE := $(sort $(basename $(notdir $(wildcard $(TESTS)/lab/arch/*.mk))))
@@ -42,13 +42,14 @@ ifneq ($(filter-out help,$(goals)),)
 digits = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst \
 	8,,$(subst 9,,$(1)))))))))))
 one_of = $(if $(filter-out $(2),$(value $(1)))$(word 2,$(value $(1))),$(error $(1)='$(value $(1))': can be $(2)))
-number = $(if $(call digits,$(1))$(if $(1),,x),$(error JOBS='$(1)': not a number))
+number = $(if $(call digits,$(2))$(if $(2),,x),$(error $(1)='$(2)': not a number))
 $(call one_of,BASE,$(KNOWN_BASES))
 $(call one_of,V,0 1)
 $(if $(filter file,$(origin FULL)),,$(call one_of,FULL,0 1))
 $(if $(filter coccicheck,$(goals)),$(call one_of,MODE,report context org patch))
 $(if $(findstring $$,$(value M)),$(error M='$(value M)': name a directory of the tree))
-$(call number,$(if $(filter file,$(origin JOBS)),$(JOBS),$(value JOBS)))
+$(call number,JOBS,$(if $(filter file,$(origin JOBS)),$(JOBS),$(value JOBS)))
+$(if $(filter undefined,$(origin SCHEDULES)),,$(call number,SCHEDULES,$(value SCHEDULES)))
 override FULL := $(filter 1,$(FULL))
 ifeq ($(shell python3 -c 'import sys; print(sys.version_info >= (3, 8))' 2>&1),False)
 $(error Python 3.8 or newer is needed; python3 is older)
@@ -111,7 +112,7 @@ BENCH = $(TESTS)/bench/bench.py --arches "$(ARCHES)" --base $(BASE) --build $(BA
 HOST = $(MAKE) --no-print-directory -C $(TESTS)/host BUILD=$(CURDIR)/$(BUILD)/host
 # Not $(MAKE) in recipes of stages: 'make -n' would run those.
 AGAIN = env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory ARCHES="$(ARCHES)" BASE=$(BASE) JOBS=$(JOBS) \
-	V=$(V) FULL=$(or $(FULL),0)
+	V=$(V) FULL=$(or $(FULL),0) $(SCHEDULES:%=SCHEDULES=%)
 
 # What the lab knows of each architecture, its packages as well.
 include $(wildcard $(TESTS)/lab/arch/*.mk $(TESTS)/lab/arch/$(BASE)/*.mk)
@@ -162,6 +163,7 @@ help:
 	@echo
 	@echo 'Variables: ARCHES="$(KNOWN_ARCHES)" BASE="$(KNOWN_BASES)" JOBS=number of CPUs V=1'
 	@echo '           FULL=1: make check takes the costliest rows too, as it does for one architecture'
+	@echo '           SCHEDULES=number of random interleavings of each kind in make check-host, default 2000'
 	@echo '           CCACHE_DIR=directory, default the one that you have, or build/ccache'
 
 # The base as it is, unpacked once.
@@ -254,7 +256,7 @@ check:
 
 # No times are judged here: those of bench-host are for people.
 check-host:
-	@$(HOST) check objcheck
+	@$(HOST) check objcheck SCHEDULES=$(SCHEDULES)
 	@$(TESTS)/host/test_mutants.py
 
 # All that mutants.py makes. Not part of check: about half an hour of two CPUs.

@@ -30,7 +30,8 @@ class Clone:
 
     def make(self, *args, **env):
         clean = {k: v for k, v in os.environ.items() if k not in
-                 ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KDIR", "ARCHES", "BASE", "JOBS", "FULL", "V")}
+                 ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KDIR", "ARCHES", "BASE", "JOBS", "FULL",
+                  "SCHEDULES", "V")}
         return subprocess.run(["make", *args], cwd=self.dir, capture_output=True, text=True, check=False,
                               timeout=300, env={**clean, "TMPDIR": str(self.b.tmp), **env})
 
@@ -145,12 +146,13 @@ def test_kdir_runs_nothing(b):
         clone.good(*goals, f"ARCHES=$(shell touch {b.dir}/ran)")
         clone.good(*goals, ARCHES=f"$(shell touch {b.dir}/ran)")
         assert not (b.dir / "ran").exists(), goals
-    for name in ("BASE", "FULL", "JOBS", "V"):
+    for name in ("BASE", "FULL", "JOBS", "SCHEDULES", "V"):
         clone.good("help", f"{name}=$(shell touch {b.dir}/ran)")
         clone.good("help", **{name: f"$(shell touch {b.dir}/ran)"})
         assert not (b.dir / "ran").exists(), name
     for name, value in (("JOBS", f"2;touch {b.dir}/ran"), ("JOBS", ""), ("V", "2"), ("BASE", "9.9"),
-                        ("BASE", "../x"), ("FULL", "yes"), ("JOBS", f"$(shell touch {b.dir}/ran)")):
+                        ("BASE", "../x"), ("FULL", "yes"), ("SCHEDULES", ""), ("SCHEDULES", "-1"),
+                        ("JOBS", f"$(shell touch {b.dir}/ran)")):
         clone.refused("check-host", f"{name}={value}", words=(name,))
 
 

@@ -24,6 +24,11 @@ void __free_page(struct page *page)
 	free((char *)page - PAGE_SIZE);
 }
 
+void free_pages(unsigned long addr, unsigned int order)
+{
+	free((void *)addr);
+}
+
 __thread struct rcu_reader rcu_self;
 unsigned long rcu_epoch = 1;
 

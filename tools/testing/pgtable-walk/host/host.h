@@ -65,6 +65,17 @@ do {											\
 #define MODULE_DESCRIPTION(text)	extern int host_nothing
 #define MODULE_LICENSE(text)		extern int host_nothing
 
+#ifdef HOST_EXPLORE
+#include "explore.h"
+
+#define READ_ONCE(x)		EXPLORE_LOAD(&(x))
+#define WRITE_ONCE(x, val)	((void)EXPLORE_REPLACE(&(x), val, EXPLORE_STORE))
+#define wmb()			do { } while (0)
+#define smp_mb()		do { } while (0)
+#define smp_store_release(p, val)	((void)EXPLORE_REPLACE(p, val, EXPLORE_STORE))
+#define xchg(p, val)		EXPLORE_REPLACE(p, val, EXPLORE_XCHG)
+#define try_cmpxchg(p, old, new)	EXPLORE_TRY_CMPXCHG(p, old, new)
+#else
 /*
  * Atomics.  The kernel orders a table's contents after the read of its address by the
  * address dependency, which TSan does not know; there it gets C's consume, that is
@@ -95,6 +106,7 @@ do {											\
 	host_race_window();								\
 	__atomic_compare_exchange_n(p, old, new_, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); \
 })
+#endif /* HOST_EXPLORE */
 
 /* What is written has been decided on, and others may run before it is. */
 #ifdef CONFIG_PGTABLE_WALK_DEBUG
@@ -247,10 +259,7 @@ void *host_alloc_table(void);
 void __free_page(struct page *page);
 
 /* Roots are allocations of their own. */
-static inline void free_pages(unsigned long addr, unsigned int order)
-{
-	free((void *)addr);
-}
+void free_pages(unsigned long addr, unsigned int order);
 
 static inline struct page *virt_to_page(const void *table)
 {

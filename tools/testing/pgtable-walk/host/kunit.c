@@ -55,6 +55,10 @@ void kunit_fail(struct kunit *test, const char *file, int line, const char *fmt,
 	va_end(args);
 }
 
+/* A program may have options of its own, each with a value. */
+#pragma weak kunit_option
+bool kunit_option(const char *option, const char *value);
+
 /* A test that doesn't come back still gets its line. */
 static char obituary[256];
 
@@ -109,7 +113,20 @@ static bool run_case(const struct kunit_suite *suite, const struct kunit_case *t
 int main(int argc, char *argv[])
 {
 	const struct kunit_suite *suite;
-	int nr = 0, failed = 0;
+	const char *only = NULL;
+	int nr = 0, failed = 0, arg;
+
+	for (arg = 1; arg < argc; arg++) {
+		if (strncmp(argv[arg], "--", 2)) {
+			only = argv[arg];
+		} else if (!kunit_option || arg + 1 == argc ||
+			   !kunit_option(argv[arg], argv[arg + 1])) {
+			fprintf(stderr, "%s: not an option with a value: %s\n", argv[0], argv[arg]);
+			return 2;
+		} else {
+			arg++;
+		}
+	}
 
 	signal(SIGALRM, died);
 	signal(SIGABRT, died);
@@ -132,7 +149,7 @@ int main(int argc, char *argv[])
 			;
 		printf("    KTAP version 1\n    # Subtest: %s\n    1..%d\n", suite->name, i);
 		for (i = 0; test_case[i].run_case; i++) {
-			if (argc < 2 || !strcmp(argv[1], test_case[i].name))
+			if (!only || !strcmp(only, test_case[i].name))
 				ok &= run_case(suite, &test_case[i], i + 1);
 		}
 		printf("%sok %d %s\n", ok ? "" : "not ", ++nr, suite->name);

@@ -6,6 +6,8 @@
 #ifndef PGTABLE_WALK_HOST_RCU_H
 #define PGTABLE_WALK_HOST_RCU_H
 
+#ifndef HOST_EXPLORE
+
 struct rcu_head {
 	struct rcu_head *next;
 	void (*func)(struct rcu_head *head);
@@ -48,5 +50,7 @@ static inline bool rcu_read_lock_held(void)
 {
 	return rcu_self.nesting > 0;
 }
+
+#endif /* HOST_EXPLORE */
 
 #endif /* PGTABLE_WALK_HOST_RCU_H */

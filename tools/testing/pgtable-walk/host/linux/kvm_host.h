@@ -10,6 +10,7 @@
 #include <linux/mmu_notifier_age.h>
 #include <linux/pgtable_root.h>
 
+#ifndef HOST_EXPLORE
 /* A lock that knows its owner. */
 typedef struct {
 	pthread_mutex_t mutex;
@@ -35,6 +36,7 @@ static inline bool lockdep_is_held(spinlock_t *lock)
 	return __atomic_load_n(&lock->held, __ATOMIC_RELAXED) &&
 	       pthread_equal(__atomic_load_n(&lock->owner, __ATOMIC_RELAXED), pthread_self());
 }
+#endif
 
 #define lockdep_assert_held_write(lock)		((void)WARN_ON_ONCE(!lockdep_is_held(lock)))
 #define lockdep_assert_not_held(lock)		((void)WARN_ON_ONCE(lockdep_is_held(lock)))
@@ -91,7 +93,7 @@ static inline void kvm_make_request(int req, struct kvm_vcpu *vcpu)
 
 static inline bool kvm_test_request(int req, struct kvm_vcpu *vcpu)
 {
-	return __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) >> req & 1;
+	return READ_ONCE(vcpu->requests) >> req & 1;
 }
 
 struct kvm_memory_slot {
