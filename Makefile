@@ -163,7 +163,7 @@ help:
 	@echo
 	@echo 'Variables: ARCHES="$(KNOWN_ARCHES)" BASE="$(KNOWN_BASES)" JOBS=number of CPUs V=1'
 	@echo '           FULL=1: make check takes the costliest rows too, as it does for one architecture'
-	@echo '           SCHEDULES=number of random interleavings of each kind in make check-host, default 2000'
+	@echo '           SCHEDULES=number of random interleavings of each kind in make check-host, default 10000'
 	@echo '           CCACHE_DIR=directory, default the one that you have, or build/ccache'
 
 # The base as it is, unpacked once.

@@ -16,7 +16,7 @@
 		if ((mask) & BIT(n))
 
 int explore_self = -1;
-unsigned long explore_schedules = 2000;
+unsigned long explore_schedules = 10000;
 
 /* ---- threads ---- */
 
@@ -210,10 +210,13 @@ enum { RUN_ENDED = 1, RUN_CUT, RUN_FAILED };
 void explore_fail(const char *fmt, ...)
 {
 	va_list args;
+	int len;
 
 	if (!failure[0]) {
+		len = snprintf(failure, sizeof(failure), "%s: ", explore_self < 0 ? "at the end" :
+			       scenario->threads[explore_self].name);
 		va_start(args, fmt);
-		vsnprintf(failure, sizeof(failure), fmt, args);
+		vsnprintf(failure + len, sizeof(failure) - len, fmt, args);
 		va_end(args);
 	}
 	if (running)
@@ -551,15 +554,13 @@ static void set_scenario(const struct explore_scenario *what, const struct explo
 /* What happened, in words, by doing it again. */
 static void tell(struct kunit *test)
 {
-	char first[sizeof(failure)];
-
-	memcpy(first, failure, sizeof(first));
-	printf("    # %s: this run fails:\n", scenario->what);
+	printf("    # %s: this run does:\n", scenario->what);
 	talk = true;
 	run_once();
 	talk = false;
-	printf("    # %s\n", failure[0] ? failure : "nothing fails");
-	kunit_fail(test, scenario->what, 0, "no interleaving to end so: %s", first);
+	printf("    # %s\n", failure[0] ? failure : "and nothing fails");
+	if (failure[0])
+		kunit_fail(test, scenario->what, 0, "no interleaving to end so: %s", failure);
 }
 
 static void tell_list(struct kunit *test)
