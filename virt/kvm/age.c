@@ -49,6 +49,7 @@ bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 	return kvm_age(kvm, range, &age);
 }
 
+#ifdef CONFIG_MMU_NOTIFIER_AGE
 /**
  * kvm_age_wanted() - where the wanted parts of a query begin and end
  * @age: the query
@@ -100,3 +101,4 @@ bool kvm_age_gfn_batch(struct kvm *kvm, struct kvm_gfn_range *range)
 
 	return kvm_age(kvm, range, &age);
 }
+#endif /* CONFIG_MMU_NOTIFIER_AGE */

@@ -19,6 +19,7 @@
 #define CONFIG_64BIT		1
 #define CONFIG_KVM_GENERIC_AGING	1
 #define CONFIG_KVM_MMU_LOCKLESS_AGING	1
+#define CONFIG_MMU_NOTIFIER_AGE	1
 #define CONFIG_SMP		1
 #define IS_ENABLED(option)	(option)
 

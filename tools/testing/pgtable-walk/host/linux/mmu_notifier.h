@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The mmu notifier, as far as queries need it here: names of types.
+ * The mmu notifier, as far as queries need it here: names of types, and what is never called.
  */
 #ifndef PGTABLE_WALK_HOST_MMU_NOTIFIER_H
 #define PGTABLE_WALK_HOST_MMU_NOTIFIER_H
@@ -9,5 +9,7 @@
 
 struct mm_struct;
 struct mmu_notifier;
+
+bool mm_has_notifiers(struct mm_struct *mm);
 
 #endif /* PGTABLE_WALK_HOST_MMU_NOTIFIER_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-#ifdef CONFIG_KVM_GENERIC_AGING
+#ifdef CONFIG_MMU_NOTIFIER_AGE
 static int kvm_mmu_notifier_age_range(struct mmu_notifier *mn, struct mm_struct *mm,
 				      const struct mmu_notifier_age *age)
 {
