@@ -158,6 +158,7 @@ help:
 	@echo 'make coccicheck KDIR=tree M=directory'
 	@echo '                   run the checks for users of the library on a part of a kernel tree;'
 	@echo '                   MODE=context, org or patch shows it in another way, or mends what it can'
+	@echo 'make readiness     count what the checks report on the stock kernel, for the page about that'
 	@echo 'make record-stock  boot the stock kernel and record which KVM selftests pass on it'
 	@echo 'make clean         remove build/'
 	@echo
@@ -333,6 +334,11 @@ bench-host:
 record-stock: | $(STOCK)
 	@$(SCRIPTS)/need $(PKGS_kernel)
 	@$(LAB) record-stock
+
+.PHONY: readiness
+readiness: | $(STOCK)
+	@$(SCRIPTS)/need $(PKGS_cocci)
+	@$(TESTS)/cocci/readiness.py --stock $(STOCK)
 
 .PHONY: clean
 clean:

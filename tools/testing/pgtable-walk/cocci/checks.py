@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The Coccinelle checks, and what runs one."""
+"""The Coccinelle checks, what runs one, and what they report on stock."""
+import collections
+import os
 import pathlib
 import re
 import subprocess
 
-CHECKS = pathlib.Path(__file__).resolve().parents[4] / "scripts/coccinelle/pgtable-walk/check"
+HERE = pathlib.Path(__file__).resolve().parent
+CHECKS = HERE.parents[3] / "scripts/coccinelle/pgtable-walk/check"
 REPORT = re.compile(r"(?P<path>[^\s:]+):(?P<line>\d+):\d+-\d+: (?P<text>(ERROR|WARNING): .*)")
 
 
@@ -57,3 +60,37 @@ class Check:
                 raise CheckError(f"{self.path.name}: not a report: {line}")
             found.append((match["path"], int(match["line"]), match["text"]))
         return found
+
+
+def function_at(path, line):
+    """The function that a line is in: the last definition that starts above it."""
+    name = "-"
+    with open(path, encoding="utf-8", errors="replace") as source:
+        for number, text in enumerate(source, 1):
+            if number > line:
+                break
+            match = re.match(r"[A-Za-z_][\w\s*]*?(\w+)\s*\(", text)
+            if match and not text.rstrip().endswith(";"):
+                name = match[1]
+    return name
+
+
+def kvm_arches(tree):
+    """The architectures that have KVM."""
+    return sorted(path.parent.name for path in pathlib.Path(tree, "arch").glob("*/kvm"))
+
+
+def findings(check, tree, arches):
+    """{(path, function): reports} of KVM in a tree."""
+    found = collections.Counter()
+    for top in ["virt/kvm"] + [f"arch/{arch}/kvm" for arch in arches]:
+        for path, line, _ in check.reports(*sorted(pathlib.Path(tree, top).rglob("*.[ch]"))):
+            found[os.path.relpath(path, tree), function_at(path, line)] += 1
+    return found
+
+
+def stock_list(base):
+    """{(check, path, function): reports} on record for the stock kernel."""
+    lines = (HERE / f"stock-{base}.list").read_text(encoding="utf-8").splitlines()
+    return {tuple(words[:3]): int(words[3]) if words[3:] else 1
+            for words in map(str.split, lines) if words and words[0] != "#"}

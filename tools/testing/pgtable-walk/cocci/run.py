@@ -24,7 +24,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 # pylint: disable=wrong-import-position
-from checks import CHECKS, Check, CheckError  # noqa: E402
+from checks import CHECKS, Check, CheckError, findings, kvm_arches, stock_list  # noqa: E402
+from readiness import test_table  # noqa: E402
 from testlib import ARCHES, MANIFEST, Ktap, need_tree, recorded, wanted  # noqa: E402
 from converter.main import tree_version  # noqa: E402
 
@@ -90,36 +91,14 @@ def test_mode(check, mode):
     return [f"mode {mode} does not show what examples/bad expects:\n{out}"] if wrong else []
 
 
-def function_at(path, line):
-    """The function that a line is in: the last definition that starts above it."""
-    name = "-"
-    with open(path, encoding="utf-8", errors="replace") as source:
-        for number, text in enumerate(source, 1):
-            if number > line:
-                break
-            match = re.match(r"[A-Za-z_][\w\s*]*?(\w+)\s*\(", text)
-            if match and not text.rstrip().endswith(";"):
-                name = match[1]
-    return name
-
-
 def test_stock(check, tree, arches):
-    tree = os.path.abspath(tree)
-    recorded = collections.Counter()
-    on_record = HERE / f"stock-{tree_version(pathlib.Path(tree))}.list"
-    for line in on_record.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            name, path, function, *count = line.split()
-            if name == check.name and (not path.startswith("arch/") or path.split("/")[1] in arches):
-                recorded[path, function] += int(count[0]) if count else 1
-    found = collections.Counter()
-    for top in ["virt/kvm"] + [f"arch/{arch}/kvm" for arch in arches]:
-        for path, line, _ in check.reports(*sorted(pathlib.Path(tree, top).rglob("*.[ch]"))):
-            found[os.path.relpath(path, tree), function_at(path, line)] += 1
-    return [f"{path}: {function}(): {recorded[path, function]} reports are on record, "
+    on_record = {where[1:]: count for where, count in stock_list(tree_version(pathlib.Path(tree))).items()
+                 if where[0] == check.name and (not where[1].startswith("arch/") or where[1].split("/")[1] in arches)}
+    found = findings(check, tree, arches)
+    return [f"{path}: {function}(): {on_record.get((path, function), 0)} reports are on record, "
             f"{found[path, function]} made"
-            for path, function in sorted(recorded | found)
-            if recorded[path, function] != found[path, function]]
+            for path, function in sorted({*on_record, *found})
+            if on_record.get((path, function), 0) != found[path, function]]
 
 
 def test_converted(check, tree, files):
@@ -158,15 +137,16 @@ def main():
         sys.exit("run.py: spatch is missing: apt-get install coccinelle")
     checks = {path.stem: Check(path) for path in sorted(CHECKS.glob(f"{args.only or '*'}.cocci"))}
 
-    tests = []
+    tests = [("readiness.table", test_table)]
     for check in checks.values():
         tests.append((f"{check.name}.header", test_header, check))
         for mode in check.modes:
             tests.append((f"{check.name}.{mode}", test_mode, check, mode))
     if args.stock:
         need_tree(args.stock, "--stock", ["virt/kvm"] + [f"arch/{arch}/kvm" for arch in arches])
+        others = set(kvm_arches(args.stock)) - set(ARCHES)      # which have no other tests
         for check in checks.values():
-            tests.append((f"{check.name}.stock", test_stock, check, args.stock, arches))
+            tests.append((f"{check.name}.stock", test_stock, check, args.stock, others | set(arches)))
     if args.converted:
         need_tree(args.converted, "--converted", [MANIFEST])
         # Unit tests break the rules on purpose, and have no TLBs.
