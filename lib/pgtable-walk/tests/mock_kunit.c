@@ -332,6 +332,39 @@ static void test_age_request(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pgtable_age_clears(&age, 0, 0x200000));
 }
 
+/* A format that takes an entry of the lowest level for a table. */
+static __always_inline enum pgtable_walk_kind careless_kind(vpte_t pte, unsigned int level)
+{
+	return mock_kind(pte, 1);
+}
+
+static const struct pgtable_walk_format careless_format = {
+	.page_shift = 12,
+	.index_bits = 2,
+	.accessed = MOCK_ACCESSED,
+	.volatile_bits = MOCK_ACCESSED,
+	.kind = careless_kind,
+	.child = mock_child,
+};
+
+static void test_no_table_below_level_0(struct kunit *test)
+{
+	vpte_t *table = kunit_kzalloc(test, PGTABLE_KUNIT_TABLE, GFP_KERNEL);
+	const struct pgtable_walk_tree tree = { table, 1, 14 };
+	struct pgtable_age age = { .end = 1ULL << 14, .clear = true };
+
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	table[0] = mock_table(virt_to_phys(table));
+	table[1] = mock_leaf(virt_to_phys(table), 0, 0, true);
+
+	rcu_read_lock();
+	pgtable_age_tree(&careless_format, &tree, &age);
+	rcu_read_unlock();
+	KUNIT_EXPECT_EQ(test, age.stats.visited, 1);
+	KUNIT_EXPECT_EQ(test, table[0], mock_table(virt_to_phys(table)));
+	KUNIT_EXPECT_EQ(test, table[1], mock_leaf(virt_to_phys(table), 0, 0, false));
+}
+
 static struct kunit_case basics_cases[] = {
 	KUNIT_CASE(test_vpte_update_keeps_volatile_bits),
 	KUNIT_CASE(test_vpte_update_refuses_other_changes),
@@ -341,6 +374,7 @@ static struct kunit_case basics_cases[] = {
 	KUNIT_CASE(test_root_word),
 	KUNIT_CASE(test_valid_trees),
 	KUNIT_CASE(test_age_request),
+	KUNIT_CASE(test_no_table_below_level_0),
 	{}
 };
 

@@ -225,7 +225,7 @@ class Mutants(Host):
 
     RACES = False
     FINAL = {KILLED, NOT_BUILT}
-    GOALS = ("check-first", "check-quick", "check-asan", "check-tsan")
+    GOALS = ("check-first", "check-quick", "check-explore", "check-asan", "check-tsan")
     OBJECTS = "check-first"
     CFLAGS = "-Werror -g0"
 

@@ -522,13 +522,15 @@ static void test_lockless_switch(struct kunit *test)
 	kvm_lockless_aging = true;
 }
 
-/* What a table would be at the lowest level is nothing. */
+/* What a table would be at the lowest level is nothing; attributes are no part of an address. */
 static void test_entry_kind(struct kunit *test)
 {
 	pte_t pte = pfn_pte(1, PAGE_TABLE);
 
 	KUNIT_EXPECT_EQ(test, gstage_entry_kind(&pte, 1), PGTABLE_WALK_TABLE);
 	KUNIT_EXPECT_EQ(test, gstage_entry_kind(&pte, 0), PGTABLE_WALK_NONE);
+	KUNIT_EXPECT_PTR_EQ(test, gstage_child(pte_val(pte) | BIT_ULL(61)),
+			    phys_to_virt(PFN_PHYS(1)));
 }
 
 /* ---- what a memslot has room for ---- */
