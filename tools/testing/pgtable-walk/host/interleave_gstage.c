@@ -3,7 +3,7 @@
  * Interleavings of riscv KVM's own code: aging, unmap, write-protect, the end of a VM, and
  * reads of guest memory, see explore.h and explore_guest.h.
  *
- * Of the adopters, it is the one whose code for tables builds here.  That of arm64 and x86 is
+ * Of the adopters, it is the one whose code for tables builds here.  That of the others is
  * in files of upstream that need the rest of their kernel; interleave.c does what they do with
  * the same helpers.
  */
