@@ -4,7 +4,7 @@
 One change each, in every function:
 
   delete    a statement, or a member of an initializer
-  compare   a comparison that holds for one value more or less, or for all the others; && and ||
+  compare   a comparison that is off by one, or inverted; && and ||
             for each other; a condition for its opposite
   constant  a number that is one too large
   flag      one operand of | or & left out

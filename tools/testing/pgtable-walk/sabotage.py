@@ -3,7 +3,7 @@
 """Break the code in known ways, one at a time: what is named to notice must notice.
 
 Lists of ways to break it are in sabotage/: host.list for the library on this machine, cocci.list
-for the Coccinelle checks, and the rest for kernels in QEMU.  Each block is one way:
+for the Coccinelle checks, those of architectures and mglru.list for kernels in QEMU.  Each block is one way:
 
   Name     what is broken
   File     in which file of a converted kernel, or of the repository
@@ -18,7 +18,7 @@ for the Coccinelle checks, and the rest for kernels in QEMU.  Each block is one 
            kernel: which kernel of the lab (default debug) to boot on which machine (default the
            architecture's first) with which kernel arguments
 
-mutants.py makes more of the host's: of these, any test may notice any.  mutants.list has the names of
+mutants.py generates more of the host's, which any test may notice.  mutants.list has the names of
 those that none can notice, and Why.
 
 Speaks KTAP: what was noticed is killed, what was not has survived.  A run that is interrupted goes

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// What RCU readers may be in is freed after a grace period on some paths only.
-//# A wait that depends on a condition, before a free that does not, is none: whoever
-//# takes the other path frees what readers are still in. Free where the wait is, or
+//# A conditional wait does not protect an unconditional free: the other path frees what
+//# readers are still in. Free where the wait is, or
 //# wait always. A condition about nothing but what is freed is fine, if it says that
 //# there is something to free.
 ///
@@ -15,8 +15,8 @@ virtual context
 virtual org
 virtual report
 
-// Waits that end the function, and those for what is freed beside them, are not meant
-// for what comes later.
+// Waits on paths that return, and waits beside a free of their own, protect nothing that
+// comes later.
 
 @apart exists@
 identifier grace = { synchronize_rcu, synchronize_rcu_expedited };

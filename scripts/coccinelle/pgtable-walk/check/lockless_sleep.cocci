@@ -4,7 +4,7 @@
 //# lock of the process: they must not sleep, nor wait for memory. mmu_lock is what they
 //# are there to do without; its holders may wait for reclaim.
 //#
-//# Looked at are tighten callbacks, kvm_arch_age(), the read sections in which a root is
+//# The check looks at tighten callbacks, kvm_arch_age(), the read sections in which a root is
 //# looked up, and functions of the same file that these call.
 ///
 // Confidence: Moderate

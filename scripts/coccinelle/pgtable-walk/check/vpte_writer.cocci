@@ -6,7 +6,7 @@
 //# function. In an architecture that has not adopted the library, these are the writers
 //# that there are to convert.
 //#
-//# Functions are known by their names that store in tables which no walker can reach,
+//# Functions that store in tables which no walker can reach are exempt, by their names:
 //# such as unlinked_*() and arm64's of EL2's own, or to a copy of an entry.
 ///
 // Confidence: Moderate

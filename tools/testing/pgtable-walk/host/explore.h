@@ -13,7 +13,7 @@
  *    differ only in the order of steps that commute, one is run (sleep sets).  A word that one
  *    thread alone uses, or that all only read, is no reason to switch; which words these are
  *    is learned, and the search begins anew when another is found to be shared.
- *  - With a bound, those in which threads are preempted no more often than that.
+ *  - With a bound, those with at most so many preemptions.
  *  - By explore_random(), as many as are wanted, each from a seed: by priorities that change a
  *    few times (PCT), or by chance at each step or now and then.
  *
@@ -62,7 +62,7 @@ struct explore_scenario {
  * @cut: those that were not, as a sleep set says that another one does for them
  * @outcomes: different digests of memory at the end, if they were asked for
  * @outcomes_sum: of these digests
- * @failed: one of them failed, which ended the search
+ * @failed: a run failed, and the search stopped there
  * @why: in what way; until the next search
  */
 struct explore_result {
