@@ -41,7 +41,7 @@ V ?= 0
 ifneq ($(filter-out help,$(goals)),)
 digits = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst \
 	8,,$(subst 9,,$(1)))))))))))
-one_of = $(if $(filter-out $(2),$(value $(1)))$(word 2,$(value $(1))),$(error $(1)='$(value $(1))': can be $(2)))
+one_of = $(if $(filter-out $(2),$(value $(1)))$(word 2,$(value $(1))),$(error $(1)='$(value $(1))': name one of: $(2)))
 number = $(if $(call digits,$(2))$(if $(2),,x),$(error $(1)='$(2)': not a number))
 $(call one_of,BASE,$(KNOWN_BASES))
 $(call one_of,V,0 1)
@@ -81,7 +81,8 @@ endif
 # Only what builds kernels wants an architecture, a plain path and a cache.
 ifneq ($(filter-out $(ANYWHERE),$(goals)),)
 ifneq ($(filter-out $(KNOWN_ARCHES),$(value ARCHES))$(if $(strip $(value ARCHES)),,x),)
-$(error ARCHES='$(value ARCHES)': name one or more of: $(KNOWN_ARCHES))
+$(error ARCHES='$(value ARCHES)': name one or more of: $(KNOWN_ARCHES)$(foreach base,$(filter-out $(BASE),$(KNOWN_BASES)),$(foreach \
+	file,$(wildcard $(TESTS)/lab/arch/$(base)/*.mk),, or with BASE=$(base) $(basename $(notdir $(file))))))
 endif
 awkward := $(shell $(SCRIPTS)/check-path)
 ifneq ($(awkward),)
@@ -189,11 +190,15 @@ unapply:
 	@echo "unapply: name the tree: make unapply KDIR=tree" >&2; exit 1
 endif
 
+ifneq ($(filter series,$(goals)),)
+ifeq ($(value OUT),)
+$(error series: name a new directory for the patches: make series OUT=directory)
+endif
+endif
 # What git says of the author goes into the patches.
 .PHONY: series
 series: export OUT := $(value OUT)
 series: | $(if $(KDIR),,$(STOCK))
-	@[ "$$OUT" ] || { echo "series: name a new directory for the patches: make series OUT=directory" >&2; exit 1; }
 	@$(SCRIPTS)/need $(PKGS_cocci)
 	@$(SCRIPTS)/series.py --bench $(BASE_BUILD)/bench --out "$$OUT" -- "$${KDIR:-$(STOCK)}"
 
@@ -216,8 +221,9 @@ kernel selftests: converted
 .PHONY: coccicheck
 coccicheck: export M := $(value M)
 coccicheck: $(if $(KDIR),,converted)
-	@tree="$${KDIR:-$(OURS)}"; [ -d "$$tree/$$M" ] || \
-		{ echo "coccicheck: no directory '$$M' in $$tree: name one with M=" >&2; exit 1; }
+	@tree="$${KDIR:-$(OURS)}"; grep -qs ^VERSION "$$tree/Makefile" || \
+		{ echo "coccicheck: $$tree is no kernel source tree: name one with KDIR=" >&2; exit 1; }; \
+	[ -d "$$tree/$$M" ] || { echo "coccicheck: no directory '$$M' in $$tree: name one with M=" >&2; exit 1; }
 	@$(SCRIPTS)/need $(PKGS_cocci)
 	@+$(SCRIPTS)/coccicheck "$${KDIR:-$(OURS)}" $(or $(MODE),report) "$$M"
 
@@ -227,7 +233,7 @@ unexport URL
 .PHONY: lava hardware-tests check-farm
 farm_arches := $(foreach a,$(ARCHES),$(if $($(a)_FARM),$(a)))
 $(if $(filter lava hardware-tests check-farm,$(goals)),$(foreach a,$(filter-out $(farm_arches),$(ARCHES)),\
-	$(error ARCHES='$(ARCHES)': nothing of $(a) runs in farms)))
+	$(error ARCHES='$(ARCHES)': nothing is packed for $(a))))
 lava hardware-tests check-farm: converted
 	@$(SCRIPTS)/need $(PKGS_kernel) $(PKGS_cocci)
 	@$(cache_says)

@@ -161,6 +161,9 @@ def main():
         [*figures.CASES, *figures.CONTENTION]))
     parser.add_argument("--rounds", type=int, default=2, help="boots of each kernel")
     args = parser.parse_args()
+    names = [*figures.CASES, *figures.CONTENTION]
+    if not any(map(args.only.search, names)):
+        sys.exit(f"bench: ONLY='{args.only.pattern}' matches none of: {', '.join(names)}")
 
     args.build = args.build.resolve()
     directory = args.build / "bench"
@@ -193,8 +196,8 @@ def run(args, directory):
             "lines": lines,
         }, indent=1) + "\n")
         # For a cover letter: what a pass takes.
-        _, title, head, rows = next(iter(figures.tables(fig)))
-        (directory / f"{arch}.txt").write_text("\n".join([f"{arch}: {title}", *map(format_row, (head, *rows))]) + "\n")
+        for _, title, head, rows in list(figures.tables(fig))[:1]:
+            (directory / f"{arch}.txt").write_text("\n".join([f"{arch}: {title}", *map(format_row, (head, *rows))]) + "\n")
         for name, picture in report.plots(arch, fig).items():
             (directory / f"{name}.svg").write_text(picture)
     (directory / "report.html").write_text(report.page(results, list(machine(args))))
