@@ -238,9 +238,9 @@ lava hardware-tests check-farm: converted
 	@$(SCRIPTS)/need $(PKGS_kernel) $(PKGS_cocci)
 	@$(cache_says)
 	@$(LAB) $(ARCHES:%=%/$@)
-	@$(if $(filter lava,$@),$(check_lava))
+	@$(if $(filter lava,$@),$(call check_lava,lava))
 lava: export URL := $(value URL)
-check_lava = $(TESTS)/lab/check-lava.py --build $(BUILD) $(farm_arches:%=$(BASE_BUILD)/lava/%/*.yaml)
+check_lava = $(TESTS)/lab/check-lava.py --build $(BUILD) $(farm_arches:%=$(BASE_BUILD)/$(1)/%/*.yaml)
 
 .PHONY: demo
 demo: override ARCHES := $(demo_arches)
@@ -265,7 +265,7 @@ check:
 check-host:
 	@$(HOST) check objcheck SCHEDULES=$(SCHEDULES)
 	@$(TESTS)/host/test_mutants.py
-	@$(HOST) mutants SAMPLE=1 JOBS=$(JOBS)
+	@$(HOST) mutants SAMPLE=1 ONLY= JOBS=$(JOBS)
 
 # The part of check-host that judges mutants, or with FULL=1 all mutants there are.
 .PHONY: check-mutants
@@ -301,7 +301,7 @@ check-static: converted
 		--stock $(STOCK) --stock-build $(BASE_BUILD)/$(a)/stock-debug;)
 	@$(TESTS)/lab/check-init.py --build $(BUILD)
 	@$(TESTS)/lab/check-build-series.py --build $(BUILD)
-	@$(if $(farm_arches),$(LAB) $(farm_arches:%=%/lava-jobs) && $(check_lava))
+	@$(if $(farm_arches),$(LAB) LAVA=lava-checked $(farm_arches:%=%/lava-jobs) && $(call check_lava,lava-checked))
 
 # Of check-static, what is in seconds.
 check-docs: converted

@@ -71,7 +71,7 @@ position f;
 
 @sleeps@
 identifier fn;
-identifier sleep =~ "^_*(mutex_lock|down_(read|write)|might_sleep|cond_resched|msleep|schedule$|schedule_timeout|synchronize_|wait_event|wait_for_completion|flush_work|copy_(from|to)_user|get_user|put_user|pin_user_pages|kvm_faultin_pfn|kvm_mmu_topup_memory_cache|kvm_(read|write)_guest|vmalloc|vfree|kvfree|KVM_MMU_LOCK|kvm_mmu_lock)";
+identifier sleep =~ "^_*(mutex_lock|down_(read|write)(_killable|_interruptible|_nested)?$|might_sleep|cond_resched|msleep|schedule$|schedule_timeout|synchronize_|wait_event|wait_for_completion|flush_work|copy_(from|to)_user$|(get|put)_user$|get_user_pages(_fast|_unlocked)?$|pin_user_pages|kvm_faultin_pfn|kvm_mmu_topup_memory_cache|kvm_(read|write)_guest|vmalloc$|vfree$|kvfree$|KVM_MMU_LOCK|kvm_mmu_lock)";
 identifier lock =~ "^_*(raw_)?(spin|read|write)_(try)?lock";
 identifier alloc;
 expression e;
@@ -94,7 +94,7 @@ position f = { callback.f, hook.f, of_hook.f, of_section.f }, p;
 
 @after exists@
 expression root, e;
-identifier sleep =~ "^_*(mutex_lock|down_(read|write)|might_sleep|cond_resched|msleep|schedule$|schedule_timeout|synchronize_|wait_event|wait_for_completion|flush_work|copy_(from|to)_user|get_user|put_user|pin_user_pages|kvm_faultin_pfn|kvm_mmu_topup_memory_cache|kvm_(read|write)_guest|vmalloc|vfree|kvfree|KVM_MMU_LOCK|kvm_mmu_lock)";
+identifier sleep =~ "^_*(mutex_lock|down_(read|write)(_killable|_interruptible|_nested)?$|might_sleep|cond_resched|msleep|schedule$|schedule_timeout|synchronize_|wait_event|wait_for_completion|flush_work|copy_(from|to)_user$|(get|put)_user$|get_user_pages(_fast|_unlocked)?$|pin_user_pages|kvm_faultin_pfn|kvm_mmu_topup_memory_cache|kvm_(read|write)_guest|vmalloc$|vfree$|kvfree$|KVM_MMU_LOCK|kvm_mmu_lock)";
 identifier lock =~ "^_*(raw_)?(spin|read|write)_(try)?lock";
 identifier alloc;
 symbol false, mmu_lock, GFP_KERNEL, GFP_KERNEL_ACCOUNT;
@@ -114,7 +114,7 @@ position p;
 
 @before exists@
 expression root, e;
-identifier sleep =~ "^_*(mutex_lock|down_(read|write)|might_sleep|cond_resched|msleep|schedule$|schedule_timeout|synchronize_|wait_event|wait_for_completion|flush_work|copy_(from|to)_user|get_user|put_user|pin_user_pages|kvm_faultin_pfn|kvm_mmu_topup_memory_cache|kvm_(read|write)_guest|vmalloc|vfree|kvfree|KVM_MMU_LOCK|kvm_mmu_lock)";
+identifier sleep =~ "^_*(mutex_lock|down_(read|write)(_killable|_interruptible|_nested)?$|might_sleep|cond_resched|msleep|schedule$|schedule_timeout|synchronize_|wait_event|wait_for_completion|flush_work|copy_(from|to)_user$|(get|put)_user$|get_user_pages(_fast|_unlocked)?$|pin_user_pages|kvm_faultin_pfn|kvm_mmu_topup_memory_cache|kvm_(read|write)_guest|vmalloc$|vfree$|kvfree$|KVM_MMU_LOCK|kvm_mmu_lock)";
 identifier lock =~ "^_*(raw_)?(spin|read|write)_(try)?lock";
 identifier alloc;
 symbol false, mmu_lock, GFP_KERNEL, GFP_KERNEL_ACCOUNT;

@@ -3,7 +3,7 @@
 """Test the Coccinelle checks of pgtable-walk.
 
 Of each check, in each of its modes: that it shows those lines of examples/bad that say "expect"
-(or "expect N", for N reports), and no other, nor any in examples/good.  Mode patch makes of them
+(or "expect N", for N reports), and no other but in mode context, nor any in examples/good.  Mode patch makes of them
 what the comments "patch: line" below them say; a check without this mode says why.
 
 With --stock, a kernel tree without pgtable-walk: that it reports there what

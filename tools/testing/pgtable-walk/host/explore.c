@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <time.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <kunit/test.h>
 
@@ -563,19 +564,22 @@ static void tell(struct kunit *test)
 		kunit_fail(test, scenario->what, 0, "no interleaving to end so: %s", failure);
 }
 
+#define COMMAND	"make -C tools/testing/pgtable-walk/host BUILD=$PWD/build/host check-explore"
+
 static void tell_list(struct kunit *test)
 {
 	unsigned int i;
 
 	memcpy(replay, record, sizeof(*record) * nr_record);
 	nr_replay = nr_record;
-	printf("    # to see it again: make check-explore REPLAY=\"--of '%s' --replay ",
-	       scenario->what);
+	printf("    # to see it again: " COMMAND " REPLAY=\"--of '%s' --replay ", scenario->what);
 	for (i = 0; i < nr_record; i++)
 		printf("%s%d:%u", i ? "," : "", record[i].thread, record[i].steps);
 	printf("\"\n");
 	mode = REPLAY;
 	tell(test);
+	if (!test->failed)
+		kunit_fail(test, scenario->what, 0, "the same end when it is run again");
 }
 
 struct outcome {
@@ -634,9 +638,9 @@ struct explore_result explore(struct kunit *test, const struct explore_scenario 
 	struct explore_result result = {};
 
 	set_scenario(what, options);
-	if (of_option && strcmp(of_option, scenario->what))
+	if (of_option && !how->quiet && strcmp(of_option, scenario->what))
 		return result;
-	if (replay_option) {
+	if (replay_option && !how->quiet) {
 		if (!parse_replay(replay_option)) {
 			kunit_fail(test, scenario->what, 0, "a list as THREAD:STEPS,...");
 			return result;
@@ -676,10 +680,12 @@ struct explore_result explore_random(struct kunit *test, const struct explore_sc
 				     const struct explore_how *options, unsigned long seeds)
 {
 	struct explore_result result = {};
+	const char *only_seed;
 	char *rest = "";
 
 	set_scenario(what, options);
-	if (of_option && strcmp(of_option, scenario->what))
+	only_seed = how->quiet ? NULL : seed_option;
+	if (of_option && !how->quiet && strcmp(of_option, scenario->what))
 		return result;
 	mode = RANDOM;
 	/* How long a run is; what a seed does must not depend on those before it. */
@@ -688,21 +694,24 @@ struct explore_result explore_random(struct kunit *test, const struct explore_sc
 	run_once();
 	longest = max(steps, 1U);
 	for (seed = 1; seed <= seeds; seed++) {
-		if (seed_option) {
-			seed = strtoull(seed_option, &rest, 10);
+		alarm(300);
+		if (only_seed) {
+			seed = strtoull(only_seed, &rest, 10);
 			seeds = 0;
 		}
 		take_chances();
 		result.runs++;
-		if (run_once() != RUN_ENDED || seed_option) {
+		if (run_once() != RUN_ENDED || only_seed) {
 			result.failed = true;
 			result.why = failure;
 			if (how->quiet)
 				return result;
-			printf("    # to see it again: make check-explore ");
+			printf("    # to see it again: " COMMAND " ");
 			printf("REPLAY=\"--of '%s' --seed %llu\"\n", scenario->what, seed);
 			take_chances();
 			tell(test);
+			if (!test->failed && !only_seed)
+				kunit_fail(test, scenario->what, 0, "the same end when it is run again");
 			return result;
 		}
 	}

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Build what each patch of a series touches: no commit may break the build, or warn.
 
-Of each commit, the directories of mm/, lib/pgtable-walk/ and KVM are built, and others that it touches, in several
-configurations.  No kernel is linked; instead no object may want a function that comes later in the series.
+Of each commit, the directories of mm/, lib/pgtable-walk/ and KVM are built, and those of arch/*/kernel/ that it touches,
+in several configurations.  No kernel is linked; instead no object may want a function that comes later in the series.
 """
 
 import argparse
@@ -28,9 +28,12 @@ class Builder:
         self.name, self.arch, self.tree = f"{arch}-{name}", arch, args.tree
         self.make = [f"-j{args.jobs}", *args.make[arch]]
         self.dir = args.build / self.name
-        self.dir.mkdir(parents=True, exist_ok=True)
+        # What an earlier run left there would count as made by the first commit.
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.dir.mkdir(parents=True)
         self.requested = "".join(Path(fragment).read_text(encoding="utf-8") for fragment in fragments)
         self.symbols = {}           # commit: what its objects want, what they have
+        self.more = set()           # directories of arch/*/kernel/ that were touched since its last build
 
     def run(self, log, *words):
         command = ["make", "-C", self.tree, f"O={self.dir}", "--no-print-directory", *self.make, *words]
@@ -117,10 +120,11 @@ def main():
         for builder in builders:
             if concerns(builder.arch, paths):
                 stale.add(builder)
+            builder.more |= {str(Path(path).parent) for path in paths if path.startswith(f"arch/{builder.arch}/kernel/")}
             if builder not in stale or number and builder.arch != args.every and number not in thirds:
                 continue
-            dirs = ["mm", "lib/pgtable-walk", f"arch/{builder.arch}/kvm",
-                    *sorted({str(Path(path).parent) for path in paths if path.startswith(f"arch/{builder.arch}/kernel/")})]
+            dirs = ["mm", "lib/pgtable-walk", f"arch/{builder.arch}/kvm", *sorted(builder.more)]
+            builder.more = set()
             if why := builder.build(args.log, dirs):
                 problems.append(f"{builder.name} {why}: see {args.log}")
             else:

@@ -56,7 +56,9 @@ def write(top, files):
 
 def make_patches(top, commits):
     """The patches of those commits, for a stock tree."""
-    shutil.rmtree(top, ignore_errors=True)
+    # Not out: what one run leaves there must not pass for the next one's.
+    for name in ("new", "src", "patches", "a", "b"):
+        shutil.rmtree(top / name, ignore_errors=True)
     write(top / "new", FILES)
     shutil.copytree(top / "new", top / "src")
     (top / "patches").mkdir()

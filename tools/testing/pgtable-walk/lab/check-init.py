@@ -42,7 +42,8 @@ def build(top):
     source = (LAB / "init.c").read_text(encoding="utf-8")
     for old, new in (("\tif (hosted)\n\t\tneed_ours();\n", "\t(void)need_ours;\n"),
                      ("/proc/sys/vm/nr_hugepages", str(top / "setting")),
-                     ("/proc/sys/vm/overcommit_memory", str(top / "high"))):
+                     ("/proc/sys/vm/overcommit_memory", str(top / "high")),
+                     ('\twrite_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");\n', "")):
         if source.count(old) != 1:
             sys.exit(f"init.c: {source.count(old)} times {old!r}, not once")
         source = source.replace(old, new)

@@ -467,6 +467,7 @@ static void stop(int sig)
 static int run_hosted(const char *plan)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
+	sigset_t blocked, before;
 	int status;
 
 	if (geteuid()) {
@@ -482,18 +483,29 @@ static int run_hosted(const char *plan)
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
 		read_file(settings[i].path, settings[i].before, sizeof(settings[i].before));
 	out_fd = STDOUT_FILENO;
+	/* They are for stop(), which the child has no use for. */
+	sigemptyset(&blocked);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		sigaddset(&blocked, ends[i]);
+	sigprocmask(SIG_BLOCK, &blocked, &before);
 	namespace_init = fork();
+	if (namespace_init < 0) {
+		fprintf(stderr, "fork: %s\n", strerror(errno));
+		return 2;
+	}
 	if (!namespace_init) {
+		sigprocmask(SIG_SETMASK, &before, NULL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		leave(run_all(plan));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
 		signal(ends[i], stop);
-	while (namespace_init > 0 && waitpid(namespace_init, &status, 0) != namespace_init)
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	while (waitpid(namespace_init, &status, 0) != namespace_init)
 		;
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
 		write_file(settings[i].path, settings[i].before);
-	return namespace_init > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
 int main(int argc, char **argv)

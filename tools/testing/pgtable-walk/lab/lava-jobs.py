@@ -109,7 +109,7 @@ def board_job(args, minutes):
 
 def url(text):
     """Of a directory, without a / at the end. It ends up in shells and in lists of LAVA."""
-    if not re.fullmatch(r"(https?|file)://[\w./:%~+-]+", text):
+    if not re.fullmatch(r"(https?|file)://[\w./:%~+@=,^-]+", text):
         sys.exit(f"URL='{text}': not the http:, https: or file: URL of a directory")
     return text.rstrip("/")
 

@@ -107,7 +107,8 @@ struct la_usage la_usage(void)
  * CPUs keep what is left of pages that they charged for small objects, and add to it what
  * they could not give back when an interrupt freed some. Lowering the limit makes all of
  * them hand that over to the cgroup, and the next small object that is charged and freed
- * there makes the cgroup give it back. Nobody may be in the cgroup, for the limit holds.
+ * there makes the cgroup give it back. Nothing is done while somebody is in the cgroup, as
+ * check_cycles() is: the limit would hold.
  */
 static void give_charges_back(void)
 {

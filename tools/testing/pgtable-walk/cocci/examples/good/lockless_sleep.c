@@ -40,6 +40,10 @@ static void good_sections(struct kvm *kvm, struct pgtable_age *age)
 	rcu_read_lock();
 	tree = pgtable_root_deref(&kvm->arch.root, false);
 	pgtable_age_tree(&format, &tree, age);
+	if (down_read_trylock(&kvm->sem))
+		vfree_atomic(age->young);
+	vmalloc_to_page(age->want);
+	kvfree_rcu(age, rcu);
 	rcu_read_unlock();
 	mutex_unlock(&kvm->slots_lock);
 	cond_resched();
