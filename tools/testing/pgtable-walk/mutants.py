@@ -97,6 +97,10 @@ def changes(code, start, end):
         if condition:
             if not re.search(r"[<=>!]=|&&|\|\||(?<![-<])[<>](?![<>])", text):
                 yield "compare", begin, stop, f"(!{text})"
+        elif text.startswith("return ") and code.startswith("\n}", stop):
+            # Without it, a function does not build.
+            if not re.match(r"return (?:0|false|NULL|PGTABLE_WALK_(?:NEXT|NONE));", text):
+                yield "delete", begin, stop, "return 0;"
         elif not DECLARATION.match(text):
             yield "delete", begin, stop, "(void)0;"
     for match, begin, stop in found(r"(?m)^\t*(\.[\w.]+ = .*,)$"):

@@ -78,6 +78,9 @@ static void died(int sig)
 #pragma weak __sanitizer_set_death_callback
 void __sanitizer_set_death_callback(void (*callback)(void));
 
+/* Seconds that a case may take, on a machine that does much else. */
+static unsigned int patience = 300;
+
 static bool run_case(const struct kunit_suite *suite, const struct kunit_case *test_case, int nr)
 {
 	static struct kunit test;
@@ -86,7 +89,7 @@ static bool run_case(const struct kunit_suite *suite, const struct kunit_case *t
 	memset(&test, 0, sizeof(test));
 	snprintf(obituary, sizeof(obituary), "    not ok %d %s # crashed or hung\nnot ok %s\n", nr,
 		 test_case->name, suite->name);
-	alarm(300);
+	alarm(patience);
 	if (!setjmp(test.abort)) {
 		if (suite->init && suite->init(&test))
 			kunit_fail(&test, suite->name, 0, "init to work");
@@ -119,6 +122,8 @@ int main(int argc, char *argv[])
 	for (arg = 1; arg < argc; arg++) {
 		if (strncmp(argv[arg], "--", 2)) {
 			only = argv[arg];
+		} else if (!strcmp(argv[arg], "--patience") && arg + 1 < argc) {
+			patience = atoi(argv[++arg]);
 		} else if (!kunit_option || arg + 1 == argc ||
 			   !kunit_option(argv[arg], argv[arg + 1])) {
 			fprintf(stderr, "%s: not an option with a value: %s\n", argv[0], argv[arg]);

@@ -65,7 +65,7 @@ swap: delete: put(a, b->p & mask); -> (void)0; (2)
 swap: argument: put(a, b->p & mask); -> put(b->p & mask, b->p & mask); (2)
 swap: argument: put(a, b->p & mask); -> put(a, a); (2)
 swap: flag: put(a, b->p & mask); -> put(a, b->p); (2)
-swap: delete: return b; -> (void)0;
+swap: delete: return b; -> return 0;
 """
 
 
