@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Page tables, and who uses and changes them, see explore_guest.h. */
+/* Page tables, their users and their writers, see explore_guest.h. */
 #include "explore_guest.h"
 
 #define SEEN	1024	/* entries that one request reads */

@@ -6,7 +6,7 @@
  *  - Aging changes leaves alone, and nothing of them but to clear A.
  *  - A change of a leaf keeps A and D as they are at that moment.
  *  - Each A and D that hardware sets is there at the end, or was reported by aging, or was in
- *    the value that whoever took the entry down was given.
+ *    the old value that unmapping the entry returned.
  *  - Aging reports each leaf as young that was young when it was looked at, lost race or not.
  *  - No vCPU uses a page that was unmapped and fenced, or writes to one that was made
  *    read-only and fenced.
@@ -58,7 +58,7 @@ struct explore_vcpu {
 	struct explore_tlb tlb[EXPLORE_TLB];
 };
 
-/* What came to pass, for those who want to know whether there was anything to see. */
+/* Counts of events, so that a test can fail if nothing happened. */
 extern struct explore_tally {
 	unsigned long aged, lost, uses, faults, freed;
 } explore_tally;
@@ -84,9 +84,9 @@ bool explore_vcpu_access(struct explore_vcpu *vcpu, u64 addr, bool write);
 void explore_fence(struct explore_vcpu *vcpu, u64 start, u64 end);
 void explore_fence_all(struct explore_vcpu *vcpu);
 
-/* Whoever took a leaf down, or made it another, knows its A and D. */
+/* What unmaps or changes a leaf reports A and D of its old value. */
 void explore_report(vpte_t leaf);
-/* Nobody wants to know that of pages that were unmapped. */
+/* A and D of these pages do not matter any more: they were unmapped. */
 void explore_pages_dropped(unsigned int page, unsigned int nr);
 /* From here on, nobody may use pages, or write to them. */
 void explore_pages_gone(unsigned int page, unsigned int nr);

@@ -3,7 +3,7 @@
  * The kernel that interleaved threads run in, see explore.h: tables, RCU, locks.
  *
  * RCU is as bad as it may be: a grace period ends with the last section that was there when it
- * began.  So a table may be used from call_rcu() on by those who are in such a section, until
+ * began.  So a table may be used from call_rcu() on by readers in such a section, until
  * they leave it, and by nobody else.
  */
 #include <kunit/test.h>

@@ -271,7 +271,7 @@ static void map(void *arg)
 	spin_unlock(&lock);
 }
 
-/* The same by those who share the tables with each other: a table that came late is not used. */
+/* The same by faults that share the lock: a table that lost the race to be linked is not used. */
 static void map_shared(void *arg)
 {
 	const unsigned int page = region_of(arg) * 4;
@@ -415,7 +415,7 @@ static void allow_write(void *arg)
 	spin_unlock(&lock);
 }
 
-/* A fault that shares the tables with others: whoever loses a race faults again. */
+/* A fault that shares the lock: if its cmpxchg is lost, the vCPU faults again. */
 static void relax_shared(void *arg)
 {
 	const unsigned int page = region_of(arg) * 4;
@@ -432,7 +432,7 @@ static void relax_shared(void *arg)
 		explore_fail("what was made writable isn't");
 }
 
-/* The end of a root, for one who gets it. */
+/* Retire the root, and free the tables if this thread got it. */
 static void retire(void *unused)
 {
 	const struct pgtable_walk_tree old = pgtable_root_retire(&root);
@@ -441,7 +441,7 @@ static void retire(void *unused)
 
 	if (!old.table)
 		return;
-	/* Whoever found the root under the lock is done. */
+	/* Holders of the lock that had found the root have dropped it after this. */
 	spin_lock(&lock);
 	spin_unlock(&lock);
 	for (i = 0; i < REGIONS; i++) {

@@ -85,7 +85,7 @@ static bool interrupted(void *before)
 	return interrupts_on != *(u64 *)before;
 }
 
-/* What kvm_make_all_cpus_request() does: who is outside of the guest is not waited for. */
+/* As kvm_make_all_cpus_request(): it does not wait for vCPUs outside of guest mode. */
 void kvm_flush_remote_tlbs(struct kvm *kvm)
 {
 	u64 before;
@@ -252,7 +252,7 @@ static void unmap_range(unsigned int from, unsigned int to, bool whole, bool may
 
 	spin_lock(&kvm.mmu_lock);
 	gstage_unmap(&kvm, page_addr(from), end, may_block);
-	/* Whoever maps a page marks it as dirty, so nobody asks. */
+	/* A page is marked dirty when it is mapped, so D is not checked. */
 	explore_pages_dropped(from, to - from);
 	if (!may_block)
 		explore_pages_gone(from, to - from);

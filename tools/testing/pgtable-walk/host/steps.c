@@ -309,7 +309,7 @@ static void test_teardown_yields(struct kunit *test)
 	}
 }
 
-/* Whoever gets the table has waited for a grace period; for who does not, there is none. */
+/* The retirer that gets the table has waited for a grace period; the other gets no table. */
 static void test_retire_waits(struct kunit *test)
 {
 	unsigned long epoch = rcu_epoch;
@@ -622,7 +622,7 @@ static void test_lock_assertions(struct kunit *test)
 	spin_unlock(&kvm.mmu_lock);
 }
 
-/* Who changes page tables holds mmu_lock: both the walk and its look at the root say so. */
+/* Changes of page tables need mmu_lock: the walk and the read of the root both assert it. */
 static void test_change_assertions(struct kunit *test)
 {
 	begin_alone();
